@@ -1,0 +1,47 @@
+//! The public contract: generated messages, services and the descriptor pool.
+//!
+//! The `.proto` files in `proto/` are the single definition of the wire: gRPC stubs, REST routes,
+//! permissions, validation and the OpenAPI document all come from them. This crate holds no
+//! behaviour. It is visible to `api`, `gateway`, `web` and `testkit` only.
+
+use prost_reflect::DescriptorPool;
+use std::sync::LazyLock;
+
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes,
+    reason = "generated code"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+}
+
+pub use generated::{buf::validate, google::protobuf as wrappers};
+pub use generated::scalekit::v1;
+
+/// The contract as an encoded `FileDescriptorSet`, with options and comments.
+pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Every message, service and option of the contract, for reflection.
+#[expect(
+    clippy::expect_used,
+    reason = "the bytes are made by this crate's build script; a test decodes them"
+)]
+pub static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("contract descriptors decode"));
+
+#[cfg(test)]
+mod tests {
+    use super::POOL;
+
+    #[test]
+    fn the_pool_holds_every_service_and_method() {
+        let services = POOL.services().filter(|s| s.name() != "Dummy").count();
+        let methods: usize = POOL.services().map(|s| s.methods().count()).sum();
+        assert_eq!((services, methods), (35, 444));
+    }
+}
