@@ -216,6 +216,16 @@ mod tests {
         }
     }
 
+    /// A 2048-bit PKCS#8 key wraps the PKCS#1 key in a prefix of 26 bytes.
+    #[test]
+    fn pkcs1_keys_are_read_too() {
+        let key = RsaKey::generate().unwrap();
+        let der = key.to_pkcs8().unwrap();
+        let body = BASE64_STANDARD.encode(&der.expose()[26..]);
+        let pem = format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----");
+        assert_eq!(RsaKey::from_pem(&pem).unwrap().key_id(), key.key_id());
+    }
+
     #[test]
     fn debug_shows_no_key_material() {
         let key = RsaKey::generate().unwrap();
