@@ -60,7 +60,9 @@ impl Mailbox {
         let mut messages = Vec::new();
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
-            let parsed = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Received>(&text).ok());
+            let parsed = fs::read(&path)
+                .ok()
+                .and_then(|text| serde_json::from_slice::<Received>(&text).ok());
             messages.extend(parsed.filter(|message| path == file(&directory, message.id)));
         }
         messages.sort_unstable_by_key(|message| message.id);
@@ -79,7 +81,10 @@ impl Mailbox {
     /// Messages to one address, newest first.
     pub fn list_to(&self, address: &str) -> Vec<Received> {
         let lock = self.lock();
-        let wanted = lock.iter().rev().filter(|message| message.mail.to.eq_ignore_ascii_case(address));
+        let wanted = lock
+            .iter()
+            .rev()
+            .filter(|message| message.mail.to.eq_ignore_ascii_case(address));
         wanted.cloned().collect()
     }
 
@@ -114,15 +119,23 @@ impl Mailbox {
             mail,
         };
         messages.push_back(message.clone());
-        let dropped = if messages.len() > KEPT { messages.pop_front() } else { None };
+        let dropped = if messages.len() > KEPT {
+            messages.pop_front()
+        } else {
+            None
+        };
         (message, dropped)
     }
 
     async fn remove_files(&self, dropped: &[Received]) -> Result<(), MailError> {
-        let Some(directory) = &self.directory else { return Ok(()) };
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
         for message in dropped {
             match tokio::fs::remove_file(file(directory, message.id)).await {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(MailError::Storage { source }),
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(MailError::Storage { source });
+                }
                 _ => {}
             }
         }
@@ -189,7 +202,10 @@ mod tests {
         mailbox.send(mail("bob@acme.test", "two")).await.unwrap();
 
         let all = mailbox.list();
-        let found: Vec<_> = all.iter().map(|m| (m.id, m.at().as_secs(), m.mail.subject.as_str())).collect();
+        let found: Vec<_> = all
+            .iter()
+            .map(|m| (m.id, m.at().as_secs(), m.mail.subject.as_str()))
+            .collect();
         assert_eq!(found, [(2, 105, "two"), (1, 100, "one")]);
         assert_eq!(mailbox.list_to("ADA@acme.test").len(), 1);
         assert!(!format!("{all:?}").contains("123456"));
@@ -198,10 +214,19 @@ mod tests {
     #[tokio::test]
     async fn only_the_last_200_are_kept_in_memory_and_on_disk() {
         let directory = tempfile::tempdir().unwrap();
-        let open = || Mailbox::open(Arc::new(ManualClock::new(Timestamp::EPOCH)), directory.path().join("mail")).unwrap();
+        let open = || {
+            Mailbox::open(
+                Arc::new(ManualClock::new(Timestamp::EPOCH)),
+                directory.path().join("mail"),
+            )
+            .unwrap()
+        };
         let mailbox = open();
         for number in 0..205 {
-            mailbox.send(mail("ada@acme.test", &number.to_string())).await.unwrap();
+            mailbox
+                .send(mail("ada@acme.test", &number.to_string()))
+                .await
+                .unwrap();
         }
         let reopened = open();
         assert_eq!(reopened.list(), mailbox.list());
@@ -218,7 +243,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mail");
-        let mailbox = Mailbox::open(Arc::new(ManualClock::new(Timestamp::EPOCH)), path.clone()).unwrap();
+        let mailbox =
+            Mailbox::open(Arc::new(ManualClock::new(Timestamp::EPOCH)), path.clone()).unwrap();
         mailbox.send(mail("ada@acme.test", "one")).await.unwrap();
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(file(&path, 1)), 0o600);

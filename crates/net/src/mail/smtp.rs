@@ -52,16 +52,23 @@ impl SmtpMailer {
     /// # Errors
     /// [`MailError::Invalid`] when the sender or the certificate cannot be read.
     pub fn new(settings: SmtpSettings) -> Result<Self, MailError> {
-        let invalid = |source: lettre::transport::smtp::Error| MailError::Invalid { source: source.into() };
+        let invalid = |source: lettre::transport::smtp::Error| MailError::Invalid {
+            source: source.into(),
+        };
         let tls = match settings.security {
             SmtpSecurity::None => Tls::None,
             security => {
                 let mut builder = TlsParameters::builder(settings.host.clone());
                 if let Some(pem) = &settings.extra_root {
-                    builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(invalid)?);
+                    builder =
+                        builder.add_root_certificate(Certificate::from_pem(pem).map_err(invalid)?);
                 }
                 let parameters = builder.build_rustls().map_err(invalid)?;
-                if security == SmtpSecurity::Tls { Tls::Wrapper(parameters) } else { Tls::Required(parameters) }
+                if security == SmtpSecurity::Tls {
+                    Tls::Wrapper(parameters)
+                } else {
+                    Tls::Required(parameters)
+                }
             }
         };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(settings.host)
@@ -86,7 +93,9 @@ impl SmtpMailer {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(mail.text, html)),
             None => builder.singlepart(SinglePart::plain(mail.text)),
         };
-        built.map_err(|error| MailError::Invalid { source: error.into() })
+        built.map_err(|error| MailError::Invalid {
+            source: error.into(),
+        })
     }
 }
 
@@ -96,8 +105,12 @@ impl Mailer for SmtpMailer {
             let message = self.message(mail)?;
             match self.transport.send(message).await {
                 Ok(_) => Ok(()),
-                Err(error) if error.is_permanent() => Err(MailError::Refused { source: error.into() }),
-                Err(error) => Err(MailError::Unavailable { source: error.into() }),
+                Err(error) if error.is_permanent() => Err(MailError::Refused {
+                    source: error.into(),
+                }),
+                Err(error) => Err(MailError::Unavailable {
+                    source: error.into(),
+                }),
             }
         })
     }
@@ -111,5 +124,7 @@ impl fmt::Debug for SmtpMailer {
 
 fn address(text: &str) -> Result<Address, MailError> {
     text.parse()
-        .map_err(|error: lettre::address::AddressError| MailError::Invalid { source: error.into() })
+        .map_err(|error: lettre::address::AddressError| MailError::Invalid {
+            source: error.into(),
+        })
 }

@@ -12,7 +12,10 @@ use tokio::{
 };
 
 fn limits(max_response: u64) -> Limits {
-    Limits { timeout: Duration::from_secs(10), max_response }
+    Limits {
+        timeout: Duration::from_secs(10),
+        max_response,
+    }
 }
 
 #[tokio::test]
@@ -20,7 +23,9 @@ async fn a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
     let server = Server::start(|request| async move {
         let size: usize = request.uri().path()[1..].parse().unwrap();
         if request.headers().contains_key("x-chunked") {
-            let parts = vec![b'x'; size].into_iter().map(|byte| Ok(Frame::data(Bytes::from(vec![byte]))));
+            let parts = vec![b'x'; size]
+                .into_iter()
+                .map(|byte| Ok(Frame::data(Bytes::from(vec![byte]))));
             Response::new(StreamBody::new(stream::iter(parts.collect::<Vec<_>>())).boxed_unsync())
         } else {
             Response::new(full(vec![b'x'; size]))
@@ -32,14 +37,25 @@ async fn a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
         let request = |size| {
             let mut request = get(server.url(&format!("/{size}")));
             if chunked {
-                request.headers_mut().insert("x-chunked", http::HeaderValue::from_static("1"));
+                request
+                    .headers_mut()
+                    .insert("x-chunked", http::HeaderValue::from_static("1"));
             }
             request
         };
-        let fits = client.fetch_within(request(100), limits(100)).await.unwrap();
+        let fits = client
+            .fetch_within(request(100), limits(100))
+            .await
+            .unwrap();
         assert_eq!(fits.body().len(), 100);
-        let error = client.fetch_within(request(101), limits(100)).await.unwrap_err();
-        assert!(matches!(error, FetchError::TooLarge { limit: 100 }), "{error:?}");
+        let error = client
+            .fetch_within(request(101), limits(100))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, FetchError::TooLarge { limit: 100 }),
+            "{error:?}"
+        );
     }
 }
 
@@ -54,13 +70,26 @@ async fn the_time_limit_covers_headers_and_body() {
     })
     .await;
     let client = open_client();
-    let brief = Limits { timeout: Duration::from_millis(200), max_response: 100 };
+    let brief = Limits {
+        timeout: Duration::from_millis(200),
+        max_response: 100,
+    };
     for path in ["/headers", "/body"] {
-        let error = client.fetch_within(get(server.url(path)), brief).await.unwrap_err();
+        let error = client
+            .fetch_within(get(server.url(path)), brief)
+            .await
+            .unwrap_err();
         assert!(matches!(error, FetchError::Timeout), "{path}: {error:?}");
     }
-    let mut body = client.stream(get(server.url("/body")).map(RequestBody::from), brief).await.unwrap().into_body();
-    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
+    let mut body = client
+        .stream(get(server.url("/body")).map(RequestBody::from), brief)
+        .await
+        .unwrap()
+        .into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "first"
+    );
     assert!(matches!(body.frame().await, Some(Err(FetchError::Timeout))));
     assert!(body.frame().await.is_none());
 }
@@ -90,9 +119,17 @@ async fn hangs_up_once() -> (String, tokio::task::JoinHandle<Vec<String>>) {
                 if size == 0 {
                     return seen;
                 }
-                seen.push(String::from_utf8_lossy(&buffer[..size]).split(' ').next().unwrap().to_owned());
+                seen.push(
+                    String::from_utf8_lossy(&buffer[..size])
+                        .split(' ')
+                        .next()
+                        .unwrap()
+                        .to_owned(),
+                );
                 if request < answers {
-                    tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                    tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                        .await
+                        .unwrap();
                 }
             }
         }
@@ -124,7 +161,10 @@ async fn a_post_is_never_sent_twice() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_http_or_breaks_off_is_an_error() {
-    for answer in ["SSH-2.0-x\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"] {
+    for answer in [
+        "SSH-2.0-x\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move {

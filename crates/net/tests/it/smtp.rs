@@ -33,7 +33,9 @@ async fn server(recipient_answer: &'static str) -> (u16, JoinHandle<(Vec<String>
             };
             in_message = verb == "DATA";
             commands.push(line.trim_end().to_owned());
-            tcp.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+            tcp.write_all(format!("{answer}\r\n").as_bytes())
+                .await
+                .unwrap();
             if commands.last().is_some_and(|last| last == ".") {
                 return (commands, message);
             }
@@ -66,37 +68,69 @@ fn mail(to: &str) -> Mail {
 #[tokio::test]
 async fn a_message_goes_out_with_both_bodies_and_no_injected_header() {
     let (port, conversation) = server("250 ok").await;
-    mailer(port, SmtpSecurity::None).send(mail("ada@acme.test")).await.unwrap();
+    mailer(port, SmtpSecurity::None)
+        .send(mail("ada@acme.test"))
+        .await
+        .unwrap();
     let (commands, message) = conversation.await.unwrap();
-    assert!(commands.iter().any(|line| line.starts_with("MAIL FROM:<no-reply@acme.test>")), "{commands:?}");
-    let recipients = commands.iter().filter(|line| line.starts_with("RCPT")).count();
+    assert!(
+        commands
+            .iter()
+            .any(|line| line.starts_with("MAIL FROM:<no-reply@acme.test>")),
+        "{commands:?}"
+    );
+    let recipients = commands
+        .iter()
+        .filter(|line| line.starts_with("RCPT"))
+        .count();
     assert_eq!(recipients, 1);
     assert!(message.contains("multipart/alternative"), "{message}");
-    assert!(message.contains("Your code is 123456.") && message.contains("<b>123456</b>"), "{message}");
-    assert!(!message.lines().any(|line| line.starts_with("Bcc")), "{message}");
+    assert!(
+        message.contains("Your code is 123456.") && message.contains("<b>123456</b>"),
+        "{message}"
+    );
+    assert!(
+        !message.lines().any(|line| line.starts_with("Bcc")),
+        "{message}"
+    );
 }
 
 #[tokio::test]
 async fn a_refused_recipient_is_final_and_a_busy_server_is_not() {
     let (port, _conversation) = server("550 no such user").await;
-    let error = mailer(port, SmtpSecurity::None).send(mail("ada@acme.test")).await.unwrap_err();
+    let error = mailer(port, SmtpSecurity::None)
+        .send(mail("ada@acme.test"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, MailError::Refused { .. }), "{error:?}");
     let (port, _conversation) = server("451 later").await;
-    let error = mailer(port, SmtpSecurity::None).send(mail("ada@acme.test")).await.unwrap_err();
+    let error = mailer(port, SmtpSecurity::None)
+        .send(mail("ada@acme.test"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, MailError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn nothing_is_sent_in_plain_when_tls_was_asked_for() {
     let (port, conversation) = server("250 ok").await;
-    mailer(port, SmtpSecurity::StartTls).send(mail("ada@acme.test")).await.unwrap_err();
+    mailer(port, SmtpSecurity::StartTls)
+        .send(mail("ada@acme.test"))
+        .await
+        .unwrap_err();
     let (commands, message) = conversation.await.unwrap();
-    assert!(!commands.iter().any(|line| line.starts_with("MAIL")), "{commands:?}");
+    assert!(
+        !commands.iter().any(|line| line.starts_with("MAIL")),
+        "{commands:?}"
+    );
     assert!(message.is_empty());
 }
 
 #[tokio::test]
 async fn a_junk_address_is_refused_before_connecting() {
-    let error = mailer(1, SmtpSecurity::None).send(mail("not an address")).await.unwrap_err();
+    let error = mailer(1, SmtpSecurity::None)
+        .send(mail("not an address"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, MailError::Invalid { .. }), "{error:?}");
 }

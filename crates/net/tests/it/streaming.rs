@@ -10,7 +10,11 @@ use keystead_net::{FetchError, Limits, RequestBody};
 use tokio::sync::mpsc;
 
 fn receiver_body(mut receiver: mpsc::Receiver<Bytes>) -> RequestBody {
-    let frames = stream::poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(|data| Ok::<_, std::io::Error>(Frame::data(data)))));
+    let frames = stream::poll_fn(move |cx| {
+        receiver
+            .poll_recv(cx)
+            .map(|next| next.map(|data| Ok::<_, std::io::Error>(Frame::data(data))))
+    });
     RequestBody::streamed(StreamBody::new(frames))
 }
 
@@ -21,13 +25,21 @@ async fn each_chunk_travels_before_the_next_one_exists() {
     })
     .await;
     let (send, receive) = mpsc::channel(1);
-    let request = Request::post(server.url("/")).body(receiver_body(receive)).unwrap();
+    let request = Request::post(server.url("/"))
+        .body(receiver_body(receive))
+        .unwrap();
     send.send(Bytes::from_static(b"0")).await.unwrap();
-    let mut body = open_client().stream(request, Limits::PROXY).await.unwrap().into_body();
+    let mut body = open_client()
+        .stream(request, Limits::PROXY)
+        .await
+        .unwrap()
+        .into_body();
     for round in 0..5 {
         let echoed = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(echoed, round.to_string());
-        send.send(Bytes::from((round + 1).to_string())).await.unwrap();
+        send.send(Bytes::from((round + 1).to_string()))
+            .await
+            .unwrap();
     }
     drop(send);
     assert_eq!(body.collect().await.unwrap().to_bytes(), "5");
@@ -44,13 +56,21 @@ async fn a_large_upload_waits_for_a_slow_receiver() {
         async move {
             let wait = wait.lock().await.take().unwrap();
             wait.await.unwrap();
-            let size = request.into_body().collect().await.unwrap().to_bytes().len();
+            let size = request
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes()
+                .len();
             Response::new(full(size.to_string()))
         }
     })
     .await;
     let (send, receive) = mpsc::channel(1);
-    let request = Request::post(server.url("/")).body(receiver_body(receive)).unwrap();
+    let request = Request::post(server.url("/"))
+        .body(receiver_body(receive))
+        .unwrap();
     let answer = tokio::spawn(async move { open_client().stream(request, Limits::PROXY).await });
     let mut go = Some(go);
     let chunk = Bytes::from(vec![1; CHUNK]);
@@ -65,9 +85,15 @@ async fn a_large_upload_waits_for_a_slow_receiver() {
         send.send(chunk.clone()).await.unwrap();
     }
     drop(send);
-    assert!(before > 0 && before < CHUNKS / 2, "held back after {before} chunks");
+    assert!(
+        before > 0 && before < CHUNKS / 2,
+        "held back after {before} chunks"
+    );
     let body = answer.await.unwrap().unwrap().into_body();
-    assert_eq!(body.collect().await.unwrap().to_bytes(), (CHUNK * CHUNKS).to_string());
+    assert_eq!(
+        body.collect().await.unwrap().to_bytes(),
+        (CHUNK * CHUNKS).to_string()
+    );
 }
 
 #[tokio::test]
@@ -75,19 +101,31 @@ async fn compressed_bodies_are_left_alone() {
     const PACKED: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3];
     let server = Server::start(|request| async move {
         assert!(!request.headers().contains_key("accept-encoding"));
-        Response::builder().header("content-encoding", "gzip").body(full(PACKED)).unwrap()
+        Response::builder()
+            .header("content-encoding", "gzip")
+            .body(full(PACKED))
+            .unwrap()
     })
     .await;
-    let request = Request::get(server.url("/")).body(RequestBody::empty()).unwrap();
+    let request = Request::get(server.url("/"))
+        .body(RequestBody::empty())
+        .unwrap();
     let response = open_client().stream(request, Limits::PROXY).await.unwrap();
     assert_eq!(response.headers()["content-encoding"], "gzip");
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), PACKED);
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        PACKED
+    );
 }
 
 #[tokio::test]
 async fn headers_of_the_hop_are_removed_and_host_follows_the_url() {
     let server = Server::start(|request| async move {
-        let lines: Vec<_> = request.headers().iter().map(|(k, v)| format!("{k}: {}", v.to_str().unwrap())).collect();
+        let lines: Vec<_> = request
+            .headers()
+            .iter()
+            .map(|(k, v)| format!("{k}: {}", v.to_str().unwrap()))
+            .collect();
         let body = format!("{}\n{}", request.uri(), lines.join("\n"));
         Response::builder()
             .header("keep-alive", "timeout=5")
@@ -108,9 +146,18 @@ async fn headers_of_the_hop_are_removed_and_host_follows_the_url() {
         .body(RequestBody::from(Bytes::from_static(b"hello")))
         .unwrap();
     let response = open_client().stream(request, Limits::PROXY).await.unwrap();
-    let names: Vec<_> = response.headers().keys().map(|name| name.as_str().to_owned()).collect();
+    let names: Vec<_> = response
+        .headers()
+        .keys()
+        .map(|name| name.as_str().to_owned())
+        .collect();
     assert!(names.contains(&"x-end".to_owned()));
-    assert!(!names.iter().any(|name| ["connection", "keep-alive", "x-hop"].contains(&name.as_str())), "{names:?}");
+    assert!(
+        !names
+            .iter()
+            .any(|name| ["connection", "keep-alive", "x-hop"].contains(&name.as_str())),
+        "{names:?}"
+    );
     let seen = response.into_body().collect().await.unwrap().to_bytes();
     let seen = std::str::from_utf8(&seen).unwrap();
     let mut lines: Vec<_> = seen.lines().collect();
@@ -124,16 +171,25 @@ async fn headers_of_the_hop_are_removed_and_host_follows_the_url() {
 #[tokio::test]
 async fn a_declared_length_is_kept_for_a_streamed_body() {
     let server = Server::start(|request| async move {
-        let length = request.headers().get("content-length").map(|value| value.to_str().unwrap().to_owned());
+        let length = request
+            .headers()
+            .get("content-length")
+            .map(|value| value.to_str().unwrap().to_owned());
         Response::new(full(length.unwrap_or_default()))
     })
     .await;
     let (send, receive) = mpsc::channel(1);
     send.send(Bytes::from_static(b"12345")).await.unwrap();
     drop(send);
-    let request = Request::put(server.url("/")).header("content-length", "5").body(receiver_body(receive)).unwrap();
+    let request = Request::put(server.url("/"))
+        .header("content-length", "5")
+        .body(receiver_body(receive))
+        .unwrap();
     let response = open_client().stream(request, Limits::PROXY).await.unwrap();
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "5");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "5"
+    );
 }
 
 #[tokio::test]
@@ -147,7 +203,12 @@ async fn an_error_of_the_callers_body_is_told_as_such() {
         Ok(Frame::data(Bytes::from_static(b"1"))),
         Err(std::io::Error::other("client went away")),
     ]));
-    let request = Request::post(server.url("/")).body(RequestBody::streamed(broken)).unwrap();
-    let error = open_client().stream(request, Limits::PROXY).await.unwrap_err();
+    let request = Request::post(server.url("/"))
+        .body(RequestBody::streamed(broken))
+        .unwrap();
+    let error = open_client()
+        .stream(request, Limits::PROXY)
+        .await
+        .unwrap_err();
     assert!(matches!(error, FetchError::RequestBody { .. }), "{error:?}");
 }

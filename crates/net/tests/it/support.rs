@@ -25,7 +25,9 @@ use tokio::{
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// An HTTP server on loopback that counts its connections.
@@ -35,7 +37,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start<F>(answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> Self
+    pub(crate) async fn start<F>(
+        answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = Response<Body>> + Send + 'static,
     {
@@ -50,7 +54,10 @@ impl Server {
                 tokio::spawn(serve(tcp, answer.clone()));
             }
         });
-        Self { address, connections }
+        Self {
+            address,
+            connections,
+        }
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -73,7 +80,9 @@ pub(crate) async fn serve<F>(
         async move { Ok::<_, std::convert::Infallible>(answered.await) }
     });
     // A client that goes away is part of several tests.
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service).await;
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(io), service)
+        .await;
 }
 
 /// Answers from a table; a name with several entries gives one per lookup, the last one for ever.
@@ -82,8 +91,13 @@ pub(crate) struct Table(Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>);
 
 impl Table {
     pub(crate) fn with(self, host: &str, answers: &[&[&str]]) -> Self {
-        let parsed = answers.iter().map(|answer| answer.iter().map(|ip| ip.parse().unwrap()).collect());
-        self.0.lock().unwrap().insert(host.to_owned(), parsed.collect());
+        let parsed = answers
+            .iter()
+            .map(|answer| answer.iter().map(|ip| ip.parse().unwrap()).collect());
+        self.0
+            .lock()
+            .unwrap()
+            .insert(host.to_owned(), parsed.collect());
         self
     }
 }
@@ -93,7 +107,11 @@ impl Resolver for Table {
         Box::pin(async move {
             let mut table = self.0.lock().unwrap();
             let answers = table.get_mut(host).ok_or(io::ErrorKind::NotFound)?;
-            Ok(if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() })
+            Ok(if answers.len() > 1 {
+                answers.remove(0)
+            } else {
+                answers[0].clone()
+            })
         })
     }
 }
