@@ -28,7 +28,7 @@ pub trait Id: Copy + fmt::Display + FromStr<Err = InvalidId> + Send + Sync + 'st
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+    ($dollar:tt $($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub struct $name(u64);
@@ -51,10 +51,16 @@ macro_rules! ids {
                 parse(text, $prefix).map(Self).ok_or(InvalidId { prefix: $prefix })
             }
         }
-    )*};
+    )*
+        /// Calls a macro with the names of all id types, for implementations of outside traits.
+        #[macro_export]
+        macro_rules! for_each_id {
+            ($dollar callback:ident) => { $dollar callback! { $($name)* } };
+        }
+    };
 }
 
-ids! {
+ids! { $
     /// Identifies a workspace: the account that owns environments.
     WorkspaceId = "wks_";
     /// Identifies an environment: the tenant of every query.
@@ -83,6 +89,10 @@ ids! {
     AuditId = "aud_";
     /// Identifies an encryption or signing key.
     KeyId = "key_";
+    /// Identifies a token signing key (`kid`).
+    SigningKeyId = "snk_";
+    /// Identifies an issued token (`jti`).
+    TokenId = "tkn_";
     /// Identifies a background job.
     JobId = "job_";
     /// Identifies one tool or proxy execution.
@@ -90,7 +100,7 @@ ids! {
     /// Identifies a tool call log row.
     ToolCallId = "tcl_";
     /// Identifies a connection test run.
-    TestRequestId = "treq_";
+    TestRequestId = "test_";
 }
 
 /// Digits only, no sign, no leading zero, at most 19 digits and within `i64`.

@@ -1,0 +1,202 @@
+use crate::{
+    Execute, Fetch, Params, Query, Row, Sql, StoreError, Value,
+    db::{Backend, Inner},
+    engine::{Conn, writer::Lease},
+};
+use keystead_types::EnvironmentId;
+use sqlx::Postgres;
+use std::sync::{Arc, atomic::Ordering};
+
+/// A write transaction of one environment. Dropping it rolls back.
+///
+/// The first statement that fails, or whose future is dropped half-way, ends it on both engines:
+/// later statements and the commit answer [`StoreError::Failed`]. Where a conflict is expected, use
+/// `ON CONFLICT DO NOTHING`.
+#[must_use = "a dropped transaction is rolled back"]
+pub struct Tx {
+    core: Core,
+    env: EnvironmentId,
+}
+
+/// A transaction without an environment.
+pub(crate) struct Core {
+    db: Arc<Inner>,
+    open: Open,
+    ordinal: u64,
+    /// Set while a statement runs and left set when it fails or is cut off.
+    failed: bool,
+}
+
+enum Open {
+    Sqlite(Lease),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Core {
+    pub(crate) async fn begin(db: Arc<Inner>) -> Result<Self, StoreError> {
+        let open =
+            match &db.backend {
+                Backend::Sqlite(sqlite) => Open::Sqlite(sqlite.writer.begin().await?),
+                Backend::Postgres(pool) => {
+                    let begun = pool
+                        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+                        .await;
+                    Open::Postgres(begun.map_err(|error| {
+                        StoreError::from_sqlx(&error, "begin", &db.constraints())
+                    })?)
+                }
+            };
+        let ordinal = db.next_ordinal();
+        Ok(Self {
+            db,
+            open,
+            ordinal,
+            failed: false,
+        })
+    }
+
+    pub(crate) async fn fetch_all(
+        &mut self,
+        sql: Sql,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let constraints = self.db.constraints();
+        let rows = self.conn(sql)?.fetch_all(sql, values, &constraints).await?;
+        self.failed = false;
+        Ok(rows)
+    }
+
+    pub(crate) async fn execute(
+        &mut self,
+        sql: Sql,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let constraints = self.db.constraints();
+        let count = self.conn(sql)?.execute(sql, values, &constraints).await?;
+        self.failed = false;
+        Ok(count)
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Failed {
+                statement: "commit",
+            });
+        }
+        match self.open {
+            Open::Sqlite(lease) => lease.commit().await,
+            Open::Postgres(transaction) => {
+                let committed = transaction.commit().await;
+                committed.map_err(|error| StoreError::NotCommitted {
+                    message: StoreError::from_sqlx(&error, "commit", &self.db.constraints())
+                        .to_string(),
+                })?;
+                self.db.committed.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Marks the transaction as failed until the statement is through.
+    fn conn(&mut self, sql: Sql) -> Result<Conn<'_>, StoreError> {
+        if self.failed {
+            return Err(StoreError::Failed {
+                statement: sql.name(),
+            });
+        }
+        self.failed = true;
+        match &mut self.open {
+            Open::Sqlite(lease) => lease
+                .connection()
+                .map(Conn::Sqlite)
+                .ok_or(StoreError::Failed {
+                    statement: sql.name(),
+                }),
+            Open::Postgres(transaction) => Ok(Conn::Postgres(transaction)),
+        }
+    }
+}
+
+/// The only row of an answer.
+pub(crate) fn at_most_one(mut rows: Vec<Row>, sql: Sql) -> Result<Option<Row>, StoreError> {
+    if rows.len() > 1 {
+        return Err(StoreError::RowCount {
+            statement: sql.name(),
+            found: rows.len(),
+        });
+    }
+    Ok(rows.pop())
+}
+
+impl Tx {
+    pub(crate) async fn begin(db: Arc<Inner>, env: EnvironmentId) -> Result<Self, StoreError> {
+        Ok(Self {
+            core: Core::begin(db).await?,
+            env,
+        })
+    }
+
+    pub(crate) const fn in_environment(core: Core, env: EnvironmentId) -> Self {
+        Self { core, env }
+    }
+
+    pub(crate) const fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    pub(crate) const fn switch(&mut self, env: EnvironmentId) {
+        self.env = env;
+    }
+
+    /// A number that stays the same during the transaction and is spread evenly over transactions.
+    pub const fn ordinal(&self) -> u64 {
+        self.core.ordinal
+    }
+
+    /// Makes everything durable, and returns only then.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] after a failed statement, [`StoreError::NotCommitted`] when the
+    /// engine could not; in both cases nothing is stored.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.core.commit().await
+    }
+}
+
+impl Fetch for Tx {
+    type Statement = Sql;
+
+    fn fetch_all(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
+        self.core.fetch_all(sql.into(), params.into_values())
+    }
+
+    fn fetch_optional(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+    ) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send {
+        let sql = sql.into();
+        let rows = self.core.fetch_all(sql, params.into_values());
+        async move { at_most_one(rows.await?, sql) }
+    }
+}
+
+impl Query for Tx {
+    fn env(&self) -> EnvironmentId {
+        self.env
+    }
+}
+
+impl Execute for Tx {
+    fn execute(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        self.core.execute(sql.into(), params.into_values())
+    }
+}
