@@ -1,0 +1,12 @@
+//! The pages an end user sees while connecting an account (AK-303 to AK-313).
+
+mod flow;
+mod form;
+mod outcome;
+mod routes;
+
+pub use flow::{
+    Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
+    Purpose, Question, QuestionOption, ScopeChoice, Submitted,
+};
+pub(crate) use routes::router;

@@ -1,0 +1,229 @@
+use super::{
+    flow::{Answers, Browser, ConnectError, Consent, Finished, Link, Opened, Submitted},
+    form, outcome,
+};
+use crate::{
+    Deps, cookies,
+    csrf::{self, Guard, Posted},
+    failure::{Failure, reference},
+    render::{html, redirect, set_cookie},
+    view::{ConnectPage, HandOff, SignInPage},
+};
+use axum::{
+    Router,
+    extract::{Path, RawQuery, State},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{Extensions, HeaderMap, StatusCode, header};
+use keystead_types::{ConnectionId, Secret};
+use std::net::SocketAddr;
+
+const CALLBACK: &str = "/sso/v1/oauth/{connection_id}/callback";
+
+/// The hosted pages.
+pub(crate) fn router(deps: &Deps) -> Router {
+    let guard = Guard {
+        deps: deps.clone(),
+        bound_to: &[cookies::PORTAL, cookies::SESSION],
+    };
+    Router::new()
+        .route("/oauth/connect", get(open).post(submit))
+        .route("/connect/success", get(success))
+        .route("/connect/verify", get(ask_member).post(verify_member))
+        .layer(middleware::from_fn_with_state(guard, csrf::protect))
+        // A provider's answer is checked by its state and the connect cookie, not by our form token.
+        .route(CALLBACK, get(callback).post(callback_form))
+        .with_state(deps.clone())
+}
+
+/// The visitor's browser, as the domain sees it.
+fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.parse::<http::uri::Authority>();
+    Browser {
+        host: name.map_or_else(|_| String::new(), |name| name.host().trim_end_matches('.').to_ascii_lowercase()),
+        address: extensions
+            .get::<axum::extract::ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip()),
+        connect: cookies::CONNECT.read(headers),
+        portal: cookies::PORTAL.read(headers),
+        member_session: cookies::SESSION.read(headers),
+    }
+}
+
+fn pairs(query: Option<&str>) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+fn link(query: Option<&str>) -> Link {
+    let pairs = pairs(query);
+    let value = |name: &str| {
+        let pair = pairs.iter().find(|(key, _)| key == name);
+        pair.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    Link { token: Secret::new(value("token")), state: value("state") }
+}
+
+async fn open(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let link = link(query.as_deref());
+    match deps.connect.open(&browser(&headers, &extensions), &link).await {
+        Ok(Opened::Provider(consent)) => {
+            let response = redirect(StatusCode::FOUND, consent.url.as_str());
+            set_cookie(response, cookies::CONNECT, consent.connect.expose())
+        }
+        Ok(Opened::Form { form, portal }) => {
+            let token = csrf::token(&deps, cookies::PORTAL, portal.expose());
+            let page = html(StatusCode::OK, &form::page(&form, &link, token));
+            set_cookie(page, cookies::PORTAL, portal.expose())
+        }
+        Err(error) => failed(&deps, &error),
+    }
+}
+
+async fn submit(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    RawQuery(query): RawQuery,
+    Posted(sent): Posted,
+) -> Response {
+    let link = link(query.as_deref());
+    let browser = browser(&headers, &extensions);
+    match deps.connect.submit(&browser, &link, Answers::new(sent.clone())).await {
+        Ok(Submitted::Wrong { form, violations }) => {
+            let token = browser.portal.map(|portal| csrf::token(&deps, cookies::PORTAL, portal.expose()));
+            let page: ConnectPage = form::again(&form, &link, token.unwrap_or_default(), &sent, violations);
+            html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Ok(Submitted::Provider(consent)) => hand_off(consent),
+        Ok(Submitted::Finished(end)) => cookies_gone(finished(end)),
+        Err(error) => failed(&deps, &error),
+    }
+}
+
+fn hand_off(consent: Consent) -> Response {
+    let page = HandOff { to: consent.url, name: consent.provider };
+    set_cookie(html(StatusCode::OK, &page), cookies::CONNECT, consent.connect.expose())
+}
+
+async fn callback(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    Path(connection): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let Ok(connection) = connection.parse::<ConnectionId>() else {
+        return failed(&deps, &ConnectError::InvalidState);
+    };
+    let browser = browser(&headers, &extensions);
+    match deps.connect.callback(&browser, connection, &pairs(query.as_deref())).await {
+        // The sign-in that follows still needs the connect cookie.
+        Ok(end @ Finished::SignIn { .. }) => finished(end),
+        Ok(end) => cookies_gone(finished(end)),
+        Err(error) => failed(&deps, &error),
+    }
+}
+
+/// A provider that answers with a form (`response_mode=form_post`): browsers leave `SameSite=Lax`
+/// cookies out of such a POST, so it is turned into the GET that carries them.
+async fn callback_form(Path(connection): Path<String>, body: axum::body::Bytes) -> Response {
+    if connection.parse::<ConnectionId>().is_err() {
+        return Failure::NotFound.into_response();
+    }
+    let parameters: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    redirect(StatusCode::SEE_OTHER, &format!("/sso/v1/oauth/{connection}/callback?{query}"))
+}
+
+async fn success() -> Response {
+    html(StatusCode::OK, &outcome::connected())
+}
+
+/// Asks the member to finish: a GET must not, because any page could cause it.
+async fn ask_member(State(deps): State<Deps>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let request = request(query.as_deref());
+    let Some(session) = cookies::SESSION.read(&headers) else {
+        return to_sign_in(&request);
+    };
+    let form = crate::view::Form {
+        action: verify_address(&request),
+        csrf: csrf::token(&deps, cookies::SESSION, session.expose()),
+        submit: "Finish connecting".to_owned(),
+        ..crate::view::Form::default()
+    };
+    let page = SignInPage {
+        title: "Finish connecting the account?".to_owned(),
+        lead: "You gave permission at the provider. Finish only if you began this yourself.".to_owned(),
+        form,
+        again: String::new(),
+    };
+    html(StatusCode::OK, &page)
+}
+
+async fn verify_member(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    RawQuery(query): RawQuery,
+    Posted(_): Posted,
+) -> Response {
+    let request = request(query.as_deref());
+    match deps.connect.verify_member(&browser(&headers, &extensions), &request).await {
+        Ok(end @ Finished::SignIn { .. }) => finished(end),
+        Ok(end) => cookies_gone(finished(end)),
+        Err(error) => failed(&deps, &error),
+    }
+}
+
+fn request(query: Option<&str>) -> String {
+    let request = pairs(query).into_iter().find(|(name, _)| name == "request");
+    request.map(|(_, value)| value).unwrap_or_default()
+}
+
+fn verify_address(request: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("request", request).finish();
+    format!("/connect/verify?{query}")
+}
+
+fn to_sign_in(request: &str) -> Response {
+    let back = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("return_to", &verify_address(request))
+        .finish();
+    redirect(StatusCode::SEE_OTHER, &format!("/dashboard/sign-in?{back}"))
+}
+
+fn finished(end: Finished) -> Response {
+    match end {
+        Finished::Connected => redirect(StatusCode::SEE_OTHER, "/connect/success"),
+        Finished::Application(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
+        Finished::SignIn { request } => redirect(StatusCode::SEE_OTHER, &verify_address(&request)),
+    }
+}
+
+fn cookies_gone(mut response: Response) -> Response {
+    let cleared = [cookies::CONNECT, cookies::PORTAL].into_iter().filter_map(cookies::Cookie::clear);
+    for cookie in cleared {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The page, and one line in the log with the same reference.
+fn failed(deps: &Deps, error: &ConnectError) -> Response {
+    let reference = reference(deps);
+    if let ConnectError::Internal(cause) = error {
+        tracing::error!(%reference, %cause, "hosted page failed");
+    } else {
+        tracing::info!(%reference, %error, "hosted page refused");
+    }
+    let (status, page) = outcome::failed(error, reference);
+    html(status, &page)
+}
