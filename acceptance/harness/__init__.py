@@ -1,0 +1,1 @@
+"""Starts the real binary and the outside software that the acceptance tests put around it."""

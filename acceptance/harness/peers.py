@@ -1,0 +1,171 @@
+"""Third-party services for users to connect: real software on free loopback ports, one folder each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import jwt
+import requests
+
+from .node import node_workspace
+from .process import Process, free_port
+
+
+class Peer:
+    """A started service: where it answers and how to stop it."""
+
+    process: Process
+    url: str
+
+    def stop(self) -> None:
+        self.process.stop()
+
+
+class OidcUpstream(Peer):
+    """npm oidc-provider: an OAuth provider with rotating refresh tokens, a journal and a protected resource."""
+
+    def __init__(self, folder: Path, access_token_ttl: int = 3600):
+        workspace = node_workspace(folder, "peers/oidc-upstream")
+        self.journal_file = folder / "journal.jsonl"
+        self.journal_file.touch()
+        env = {
+            "ACCESS_TOKEN_TTL": str(access_token_ttl),
+            "JOURNAL": str(self.journal_file),
+            # Our local authority is of no use to it, and a warning on start about the file would be noise.
+            "NODE_EXTRA_CA_CERTS": "",
+        }
+        script = workspace / "peers/oidc-upstream/server.mjs"
+        self.process = Process(["node", script], folder / "oidc.log", env=env, cwd=workspace)
+        self.url = self.process.wait_for_line(r"^ready (http://127\.0\.0\.1:\d+)$").group(1)
+
+    def register(self, redirect_uri: str, **extra) -> dict:
+        """Registers a client (RFC 7591) and returns its `client_id` and `client_secret`."""
+        answer = requests.post(f"{self.url}/reg", json={"redirect_uris": [redirect_uri], **extra}, timeout=10)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def control(self, **settings) -> None:
+        """Changes behaviour: tokenStatus, tokenDelayMs, apiStatus, revokeAll."""
+        answer = requests.post(f"{self.url}/_control", json=settings, timeout=10)
+        assert answer.ok, answer.text
+
+    def journal(self, *events: str, since: int = 0) -> list[dict]:
+        """The recorded events of the named kinds (all when none is named), from line `since` on."""
+        rows = [json.loads(line) for line in self.journal_file.read_text().splitlines()[since:]]
+        return [row for row in rows if not events or row["event"] in events]
+
+
+class Radicale(Peer):
+    """Debian's CalDAV server behind HTTP Basic with one user."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self.user, self.password = "ada", secrets.token_urlsafe(18)
+        (folder / "users").write_text(f"{self.user}:{self.password}\n")
+        port = free_port()
+        (folder / "config").write_text(
+            f"[server]\nhosts = 127.0.0.1:{port}\n"
+            f"[auth]\ntype = htpasswd\nhtpasswd_filename = {folder / 'users'}\nhtpasswd_encryption = plain\ndelay = 0\n"
+            f"[storage]\nfilesystem_folder = {folder / 'collections'}\n[rights]\ntype = owner_only\n"
+        )
+        # Debian's package belongs to Debian's Python, not to the one of the virtual environment.
+        argv = ["/usr/bin/python3", "/usr/bin/radicale", "--config", folder / "config"]
+        self.process = Process(argv, folder / "radicale.log")
+        self.process.wait_for_port(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+
+class PowerDns(Peer):
+    """Debian's authoritative name server; its HTTP API takes the key in `X-API-Key`."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self.api_key = secrets.token_urlsafe(24)
+        database = folder / "zones.sqlite3"
+        schema = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
+        with sqlite3.connect(database) as connection:
+            connection.executescript(schema.read_text())
+        port, dns_port = free_port(), free_port()
+        (folder / "pdns.conf").write_text(
+            "\n".join(
+                [
+                    "launch=gsqlite3",
+                    f"gsqlite3-database={database}",
+                    "local-address=127.0.0.1",
+                    f"local-port={dns_port}",
+                    f"socket-dir={folder}",
+                    "api=yes",
+                    f"api-key={self.api_key}",
+                    "webserver=yes",
+                    "webserver-address=127.0.0.1",
+                    f"webserver-port={port}",
+                    "daemon=no",
+                    "guardian=no",
+                    "",
+                ]
+            )
+        )
+        self.process = Process(["/usr/sbin/pdns_server", f"--config-dir={folder}"], folder / "pdns.log")
+        self.process.wait_for_port(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+
+class Httpbin(Peer):
+    """Debian's httpbin: tells what arrived."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        port = free_port()
+        program = f"import httpbin; httpbin.app.run(host='127.0.0.1', port={port}, threaded=True)"
+        self.process = Process(["/usr/bin/python3", "-c", program], folder / "httpbin.log", cwd=folder)
+        self.process.wait_for_port(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+
+class Registry(Peer):
+    """Debian's container registry with token authentication: a bearer is a JWT signed by a key that it trusts."""
+
+    SERVICE, ISSUER = "acceptance-registry", "acceptance-issuer"
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self._key, self._certificate = folder / "token.key", folder / "token.crt"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=acceptance"]
+            + ["-keyout", self._key, "-out", self._certificate],
+            check=True,
+            capture_output=True,
+        )
+        port = free_port()
+        (folder / "config.yml").write_text(
+            "version: 0.1\n"
+            f"storage:\n  filesystem:\n    rootdirectory: {folder / 'images'}\n"
+            f"http:\n  addr: 127.0.0.1:{port}\n"
+            "auth:\n  token:\n"
+            f"    realm: http://127.0.0.1:{port}/nobody-answers-here\n"
+            f"    service: {self.SERVICE}\n    issuer: {self.ISSUER}\n    rootcertbundle: {self._certificate}\n"
+        )
+        self.process = Process(["/usr/bin/docker-registry", "serve", folder / "config.yml"], folder / "registry.log")
+        self.process.wait_for_port(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def token(self) -> str:
+        """A bearer that may list the catalogue."""
+        now = int(time.time())
+        claims = {
+            "iss": self.ISSUER,
+            "aud": self.SERVICE,
+            "sub": "ada",
+            "jti": secrets.token_hex(8),
+            "iat": now,
+            "nbf": now - 5,
+            "exp": now + 3600,
+            "access": [{"type": "registry", "name": "catalog", "actions": ["*"]}],
+        }
+        pem = self._certificate.read_text().split("-----")[2]
+        return jwt.encode(claims, self._key.read_text(), algorithm="RS256", headers={"x5c": ["".join(pem.split())]})
