@@ -1,13 +1,14 @@
 //! Everything that SQLite and PostgreSQL do not say in the same words.
 
-use crate::Sql;
+use crate::{AdminSql, Sql};
 
-/// All statements that differ; a test checks that no other module has one.
-pub(crate) const STATEMENTS: &[Sql] = &[CLAIM_JOBS, TABLES];
+/// All statements that differ; there is no other way to make one.
+pub(crate) const STATEMENTS: &[Sql] = &[TABLES];
+pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[CLAIM_JOBS];
 
 /// Takes the next jobs. PostgreSQL must step over rows that another node is just taking; SQLite has
 /// one writer, so nobody else can be taking any.
-pub(crate) const CLAIM_JOBS: Sql = Sql::per_engine(
+pub(crate) const CLAIM_JOBS: AdminSql = AdminSql(Sql::per_engine(
     "jobs.claim",
     "UPDATE jobs SET attempts = attempts + 1, holder = $1, next_at = $2
      WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND next_at <= $3 ORDER BY next_at, id LIMIT $4)
@@ -16,7 +17,7 @@ pub(crate) const CLAIM_JOBS: Sql = Sql::per_engine(
      WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND next_at <= $3 ORDER BY next_at, id LIMIT $4
                   FOR UPDATE SKIP LOCKED)
      RETURNING id, env_id, kind, payload, attempts, max_attempts",
-);
+));
 
 /// Unique indexes with their columns, in the form SQLite shows them when one is violated.
 pub(crate) const SQLITE_UNIQUE_INDEXES: &str = "

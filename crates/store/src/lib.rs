@@ -104,7 +104,11 @@ pub fn statements() -> Vec<(Sql, bool)> {
     let everywhere = entities::STATEMENTS
         .iter()
         .chain(&[dialect::STATEMENTS, migrations::STATEMENTS]);
-    let admin = entities::ADMIN_STATEMENTS.iter().copied().flatten();
+    let admin = entities::ADMIN_STATEMENTS
+        .iter()
+        .chain(&[dialect::ADMIN_STATEMENTS])
+        .copied()
+        .flatten();
     everywhere
         .copied()
         .flatten()
