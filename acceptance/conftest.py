@@ -9,6 +9,7 @@ import pytest
 from harness import browser as chromium
 from harness import peers, postgres
 from harness.app import App
+from harness.node import NodeClient
 from harness.rest import Rest
 from harness.server import Server
 from harness.trust import trust
@@ -77,6 +78,12 @@ def scalekit(server):
     return ScalekitClient(
         server.env["SCALEKIT_ENV_URL"], server.env["SCALEKIT_CLIENT_ID"], server.env["SCALEKIT_CLIENT_SECRET"]
     )
+
+
+@pytest.fixture(scope="session")
+def node(server, tmp_path_factory) -> NodeClient:
+    """The official Node client, unmodified, with the settings of dev.env."""
+    return NodeClient(server, tmp_path_factory.mktemp("node") / "client")
 
 
 @pytest.fixture(scope="session")
