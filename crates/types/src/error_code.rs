@@ -95,6 +95,10 @@ error_codes! {
 
     /// A page token that was changed, or belongs to another list or environment.
     InvalidPageToken = "INVALID_PAGE_TOKEN", InvalidArgument, "page_token does not belong to this list";
+    /// The request rate of the caller, its address or its environment is too high.
+    RateLimited = "RATE_LIMITED", ResourceExhausted, "too many requests; wait and retry";
+    /// The client has as many active secrets as it may have.
+    SecretLimitReached = "SECRET_LIMIT_REACHED", FailedPrecondition, "the client has as many active secrets as it may have";
     /// The request body is larger than allowed.
     RequestTooLarge = "REQUEST_TOO_LARGE", ResourceExhausted, "the request body is too large";
 

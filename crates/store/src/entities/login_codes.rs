@@ -1,0 +1,112 @@
+//! Attempts to sign in to the dashboard with a code sent by e-mail.
+
+use crate::{Execute, Fetch, Sql, StoreError, sql};
+use keystead_types::Timestamp;
+
+/// A new attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct NewLoginCode<'a> {
+    /// Hash of the token that the browser keeps.
+    pub attempt_hash: &'a [u8; 32],
+    /// Address in the form that is compared.
+    pub email_key: &'a str,
+    /// Hash of the code that was mailed.
+    pub code_hash: &'a [u8; 32],
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// From when on it is dead.
+    pub expires_at: Timestamp,
+}
+
+/// What an attempt is checked against.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TriedLoginCode {
+    /// Address in the form that is compared.
+    pub email_key: String,
+    /// Hash of the code that was mailed.
+    pub code_hash: Vec<u8>,
+}
+
+const INSERT: Sql = sql!(
+    "login_codes.insert",
+    "INSERT INTO login_codes (attempt_hash, email_key, code_hash, tries, created_at, expires_at)
+     VALUES ($1, $2, $3, 0, $4, $5)"
+);
+const RECENT: Sql = sql!(
+    "login_codes.recent",
+    "SELECT count(*) AS total FROM login_codes WHERE email_key = $1 AND created_at > $2"
+);
+const TRY: Sql = sql!(
+    "login_codes.try",
+    "UPDATE login_codes SET tries = tries + 1
+     WHERE attempt_hash = $1 AND used_at IS NULL AND expires_at > $2 AND tries < $3
+     RETURNING email_key, code_hash"
+);
+const USE: Sql = sql!(
+    "login_codes.use",
+    "UPDATE login_codes SET used_at = $2 WHERE attempt_hash = $1 AND used_at IS NULL RETURNING email_key"
+);
+const PURGE: Sql = sql!(
+    "login_codes.purge",
+    "DELETE FROM login_codes WHERE expires_at <= $1"
+);
+
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, RECENT, TRY, USE, PURGE];
+
+/// Adds an attempt.
+pub async fn insert(tx: &mut impl Execute, new: &NewLoginCode<'_>) -> Result<(), StoreError> {
+    let params = (
+        new.attempt_hash,
+        new.email_key,
+        new.code_hash,
+        new.created_at,
+        new.expires_at,
+    );
+    tx.execute(INSERT, params).await?;
+    Ok(())
+}
+
+/// How many attempts an address made since `since`.
+pub async fn count_recent(
+    db: &mut impl Fetch,
+    email_key: &str,
+    since: Timestamp,
+) -> Result<i64, StoreError> {
+    let row = db.fetch_optional(RECENT, (email_key, since)).await?;
+    row.map_or(Ok(0), |row| row.get("total"))
+}
+
+/// Counts one try. `None` means unknown, expired, used or tried too often: the caller must not
+/// tell which.
+pub async fn try_code(
+    tx: &mut impl Execute,
+    attempt_hash: &[u8; 32],
+    now: Timestamp,
+    max_tries: i64,
+) -> Result<Option<TriedLoginCode>, StoreError> {
+    let row = tx
+        .fetch_optional(TRY, (attempt_hash, now, max_tries))
+        .await?;
+    row.map(|row| {
+        Ok(TriedLoginCode {
+            email_key: row.get("email_key")?,
+            code_hash: row.get("code_hash")?,
+        })
+    })
+    .transpose()
+}
+
+/// Uses the attempt up; `false` when it was used already.
+pub async fn use_up(
+    tx: &mut impl Execute,
+    attempt_hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx.fetch_optional(USE, (attempt_hash, now)).await?.is_some())
+}
+
+/// Removes expired attempts.
+pub async fn purge(tx: &mut impl Execute, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(PURGE, (now,)).await?;
+    Ok(())
+}
