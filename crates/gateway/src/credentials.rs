@@ -1,0 +1,153 @@
+//! Reads credentials from request headers.
+
+use crate::authenticate::Credentials;
+use http::{HeaderMap, HeaderName, header};
+use keystead_types::Secret;
+
+/// Cookie of a dashboard session.
+pub const SESSION_COOKIE: &str = "__Host-keystead_session";
+/// Cookie of a portal session.
+pub const PORTAL_COOKIE: &str = "__Host-keystead_portal";
+/// Names the environment that a dashboard member means.
+pub const ENVIRONMENT_DOMAIN: HeaderName = HeaderName::from_static("x-env-domain");
+
+/// Where a call comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The network: a browser may have been made to send it.
+    Network,
+    /// Our own pages, which have checked their form token.
+    InProcess,
+}
+
+/// Collects what the headers hold. Cookies count only without a bearer, and over the network only
+/// when the browser vouches that the request is same-origin: a form on another site must not act
+/// with the visitor's session.
+pub(crate) fn read(headers: &HeaderMap, origin: Origin, host: &str) -> Credentials {
+    let bearers: Vec<Secret<String>> = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        // HTTP/1.1 proxies may join repeated headers with commas; no bearer token holds one.
+        .flat_map(|value| value.split(','))
+        .filter_map(bearer)
+        .collect();
+    let cookies = bearers.is_empty() && (origin == Origin::InProcess || same_origin(headers, host));
+    let named = |name| cookies.then(|| cookie(headers, name)).flatten();
+    Credentials {
+        session_cookie: named(SESSION_COOKIE),
+        portal_cookie: named(PORTAL_COOKIE),
+        environment_domain: headers
+            .get(ENVIRONMENT_DOMAIN)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_ascii_lowercase),
+        bearers,
+    }
+}
+
+fn bearer(value: &str) -> Option<Secret<String>> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+        .then(|| Secret::new(token.to_owned()))
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret<String>> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, value)| *key == name && !value.is_empty())
+        .map(|(_, value)| Secret::new(value.to_owned()))
+}
+
+/// The browser's own word first; `Origin` for browsers that do not send it.
+fn same_origin(headers: &HeaderMap, host: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => text("origin").is_some_and(|origin| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some_and(|authority| crate::host::name(authority).as_deref() == Some(host))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn tokens(credentials: &Credentials) -> Vec<&str> {
+        credentials
+            .bearers
+            .iter()
+            .map(|token| token.expose().as_str())
+            .collect()
+    }
+
+    #[test]
+    fn every_authorization_entry_counts() {
+        let headers = headers(&[
+            ("authorization", "Bearer old"),
+            ("authorization", "bearer new"),
+            ("authorization", "Basic eDp5"),
+            ("authorization", "Bearer a, Bearer b"),
+            ("authorization", "Bearer "),
+        ]);
+        assert_eq!(
+            tokens(&read(&headers, Origin::Network, "h")),
+            ["old", "new", "a", "b"]
+        );
+    }
+
+    #[test]
+    fn a_cookie_counts_only_when_the_browser_says_same_origin() {
+        let cookie = (
+            "cookie",
+            "x=1; __Host-keystead_session=s1; __Host-keystead_portal=p1",
+        );
+        let session = |more: &[(&str, &str)], origin| {
+            let mut all = vec![cookie];
+            all.extend_from_slice(more);
+            read(&headers(&all), origin, "app.test")
+                .session_cookie
+                .is_some()
+        };
+        assert!(!session(&[], Origin::Network));
+        assert!(session(&[], Origin::InProcess));
+        assert!(session(
+            &[("sec-fetch-site", "same-origin")],
+            Origin::Network
+        ));
+        assert!(!session(
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://app.test")
+            ],
+            Origin::Network
+        ));
+        assert!(session(
+            &[("origin", "https://app.test:8443")],
+            Origin::Network
+        ));
+        assert!(!session(
+            &[("origin", "https://evil.test")],
+            Origin::Network
+        ));
+        assert!(!session(&[("origin", "null")], Origin::Network));
+        assert!(
+            !session(&[("authorization", "Bearer t")], Origin::InProcess),
+            "bearer calls ignore cookies"
+        );
+    }
+}
