@@ -45,7 +45,7 @@ pub enum SignError {
 }
 
 /// A key that signs tokens.
-pub trait Signer {
+pub trait Signer: Send + Sync {
     /// Algorithm of the header.
     fn algorithm(&self) -> Algorithm;
 
