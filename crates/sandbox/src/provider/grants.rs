@@ -1,0 +1,434 @@
+//! Clients, codes, tokens and token families: the rules, without HTTP.
+
+use super::sha256;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use keystead_types::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+use subtle::ConstantTimeEq;
+use url::{Host, Url};
+
+const CODE_LIFETIME: Duration = Duration::from_mins(5);
+/// Above this many entries, dead ones are dropped.
+const CROWDED: usize = 10_000;
+
+type Hash = [u8; 32];
+
+/// An application known to the fake provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRegistration {
+    /// Public name.
+    pub client_id: String,
+    /// Without one the client is public and must use PKCE.
+    #[serde(default)]
+    pub client_secret: Option<String>,
+    /// Compared exactly. When empty, any URL on loopback is taken.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+}
+
+impl ClientRegistration {
+    pub(crate) fn standard() -> Self {
+        Self {
+            client_id: crate::CLIENT_ID.to_owned(),
+            client_secret: Some(crate::CLIENT_SECRET.to_owned()),
+            redirect_uris: Vec::new(),
+        }
+    }
+
+    pub(crate) fn accepts_redirect(&self, uri: &str) -> bool {
+        if self.redirect_uris.is_empty() {
+            Url::parse(uri).is_ok_and(|url| is_loopback(&url) && url.fragment().is_none())
+        } else {
+            self.redirect_uris.iter().any(|known| known == uri)
+        }
+    }
+
+    pub(crate) fn accepts_secret(&self, secret: Option<&str>) -> bool {
+        match (&self.client_secret, secret) {
+            (Some(known), Some(sent)) => known.as_bytes().ct_eq(sent.as_bytes()).into(),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        None => false,
+    };
+    local && matches!(url.scheme(), "http" | "https")
+}
+
+/// One consent of one person; all tokens that come from it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Family {
+    pub(crate) id: u64,
+    pub(crate) client_id: String,
+    pub(crate) subject: String,
+    pub(crate) scope: String,
+    pub(crate) revoked: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NewCode {
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) subject: String,
+    pub(crate) scope: String,
+    pub(crate) challenge: Option<String>,
+}
+
+#[derive(Debug)]
+struct Code {
+    new: NewCode,
+    expires_at: Timestamp,
+    /// The family it was redeemed for.
+    redeemed: Option<u64>,
+}
+
+/// Whom a live access token stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    /// None for client credentials.
+    pub(crate) family: Option<u64>,
+    pub(crate) client_id: String,
+    pub(crate) subject: String,
+    pub(crate) scope: String,
+    expires_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Refresh {
+    family: u64,
+    used: bool,
+}
+
+/// Why a code or refresh token is refused; `revoked` names the family that fell with it.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Refused {
+    pub(crate) why: &'static str,
+    pub(crate) revoked: Option<u64>,
+    pub(crate) reuse: bool,
+}
+
+impl Refused {
+    const fn because(why: &'static str) -> Self {
+        Self {
+            why,
+            revoked: None,
+            reuse: false,
+        }
+    }
+}
+
+/// How refresh tokens behave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RefreshRules {
+    /// Each use gives a new refresh token and ends the old one.
+    pub(crate) rotation: bool,
+    /// A second use of an ended one revokes the family.
+    pub(crate) reuse_detection: bool,
+}
+
+/// All clients, codes and tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    clients: HashMap<String, ClientRegistration>,
+    codes: HashMap<Hash, Code>,
+    families: HashMap<u64, Family>,
+    access: HashMap<Hash, Access>,
+    refresh: HashMap<Hash, Refresh>,
+    last_family: u64,
+}
+
+impl Grants {
+    pub(crate) fn register(&mut self, client: ClientRegistration) {
+        self.clients.insert(client.client_id.clone(), client);
+    }
+
+    pub(crate) fn client(&self, id: &str) -> Option<&ClientRegistration> {
+        self.clients.get(id)
+    }
+
+    pub(crate) fn clients(&self) -> Vec<ClientRegistration> {
+        let mut all: Vec<_> = self.clients.values().cloned().collect();
+        all.sort_unstable_by(|a, b| a.client_id.cmp(&b.client_id));
+        all
+    }
+
+    /// Consents that still live, newest first.
+    pub(crate) fn live_families(&self) -> Vec<Family> {
+        let mut live: Vec<_> = self
+            .families
+            .values()
+            .filter(|family| !family.revoked)
+            .cloned()
+            .collect();
+        live.sort_unstable_by_key(|family| std::cmp::Reverse(family.id));
+        live
+    }
+
+    pub(crate) fn add_code(&mut self, code: &str, new: NewCode, now: Timestamp) {
+        if self.codes.len() > CROWDED {
+            self.codes.retain(|_, code| code.expires_at > now);
+        }
+        let expires_at = now.plus(CODE_LIFETIME);
+        let entry = Code {
+            new,
+            expires_at,
+            redeemed: None,
+        };
+        self.codes.insert(sha256(code.as_bytes()), entry);
+    }
+
+    /// Starts a family for a code. A code that comes twice revokes what the first use gave
+    /// (RFC 6749 section 4.1.2).
+    pub(crate) fn redeem(
+        &mut self,
+        code: &str,
+        client_id: &str,
+        redirect_uri: &str,
+        verifier: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Family, Refused> {
+        let unknown = Refused::because("the code is unknown, expired or belongs to another client");
+        let Some(entry) = self.codes.get_mut(&sha256(code.as_bytes())) else {
+            return Err(unknown);
+        };
+        if entry.new.client_id != client_id || entry.expires_at <= now {
+            return Err(unknown);
+        }
+        if let Some(family) = entry.redeemed {
+            let revoked = self.revoke_family(family).then_some(family);
+            return Err(Refused {
+                why: "the code was used before",
+                revoked,
+                reuse: true,
+            });
+        }
+        if entry.new.redirect_uri != redirect_uri {
+            return Err(Refused::because(
+                "redirect_uri is not the one of the authorization request",
+            ));
+        }
+        check_pkce(entry.new.challenge.as_deref(), verifier).map_err(Refused::because)?;
+        if self.families.len() > CROWDED {
+            self.families.retain(|_, family| !family.revoked);
+        }
+        self.last_family += 1;
+        entry.redeemed = Some(self.last_family);
+        let family = Family {
+            id: self.last_family,
+            client_id: client_id.to_owned(),
+            subject: entry.new.subject.clone(),
+            scope: entry.new.scope.clone(),
+            revoked: false,
+        };
+        self.families.insert(family.id, family.clone());
+        Ok(family)
+    }
+
+    /// Uses a refresh token. The caller adds the new tokens.
+    pub(crate) fn refresh(
+        &mut self,
+        token: &str,
+        client_id: &str,
+        rules: RefreshRules,
+    ) -> Result<Family, Refused> {
+        let dead = Refused::because("the refresh token is unknown or was revoked");
+        let Some(entry) = self.refresh.get_mut(&sha256(token.as_bytes())) else {
+            return Err(dead);
+        };
+        let family = match self.families.get(&entry.family) {
+            Some(family) if family.client_id == client_id => family.clone(),
+            _ => return Err(dead),
+        };
+        if entry.used {
+            let revoked =
+                (rules.reuse_detection && self.revoke_family(family.id)).then_some(family.id);
+            return Err(Refused {
+                why: "the refresh token was used before",
+                revoked,
+                reuse: true,
+            });
+        }
+        if family.revoked {
+            return Err(dead);
+        }
+        entry.used = rules.rotation;
+        Ok(family)
+    }
+
+    pub(crate) fn add_refresh(&mut self, token: &str, family: u64) {
+        if self.refresh.len() > CROWDED {
+            let families = &self.families;
+            self.refresh.retain(|_, token| {
+                !token.used
+                    && families
+                        .get(&token.family)
+                        .is_some_and(|family| !family.revoked)
+            });
+        }
+        self.refresh.insert(
+            sha256(token.as_bytes()),
+            Refresh {
+                family,
+                used: false,
+            },
+        );
+    }
+
+    pub(crate) fn add_access(&mut self, token: &str, access: Access, now: Timestamp) {
+        if self.access.len() > CROWDED {
+            self.access.retain(|_, access| access.expires_at > now);
+        }
+        self.access.insert(sha256(token.as_bytes()), access);
+    }
+
+    /// Whom an access token stands for, while it lives.
+    pub(crate) fn find_access(&self, token: &str, now: Timestamp) -> Option<&Access> {
+        let access = self.access.get(&sha256(token.as_bytes()))?;
+        let revoked = access
+            .family
+            .is_some_and(|id| self.families.get(&id).is_none_or(|family| family.revoked));
+        (access.expires_at > now && !revoked).then_some(access)
+    }
+
+    /// Ends a token of the client (RFC 7009): a refresh token takes its whole family along. Gives the
+    /// family that fell.
+    pub(crate) fn revoke(&mut self, token: &str, client_id: &str) -> Option<u64> {
+        let hash = sha256(token.as_bytes());
+        if let Some(refresh) = self.refresh.get(&hash) {
+            let family = refresh.family;
+            let own = self
+                .families
+                .get(&family)
+                .is_some_and(|family| family.client_id == client_id);
+            return (own && self.revoke_family(family)).then_some(family);
+        }
+        if self
+            .access
+            .get(&hash)
+            .is_some_and(|access| access.client_id == client_id)
+        {
+            self.access.remove(&hash);
+        }
+        None
+    }
+
+    /// Ends everything that came from one consent; false when it had ended before.
+    pub(crate) fn revoke_family(&mut self, id: u64) -> bool {
+        match self.families.get_mut(&id) {
+            Some(family) if !family.revoked => {
+                family.revoked = true;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Access {
+    pub(crate) fn of_family(family: &Family, expires_at: Timestamp) -> Self {
+        Self {
+            family: Some(family.id),
+            client_id: family.client_id.clone(),
+            subject: family.subject.clone(),
+            scope: family.scope.clone(),
+            expires_at,
+        }
+    }
+
+    pub(crate) fn of_client(client_id: &str, scope: &str, expires_at: Timestamp) -> Self {
+        Self {
+            family: None,
+            client_id: client_id.to_owned(),
+            subject: client_id.to_owned(),
+            scope: scope.to_owned(),
+            expires_at,
+        }
+    }
+}
+
+/// RFC 7636, S256 only. A verifier without a challenge is refused too: it means that somebody
+/// removed the challenge from the authorization request.
+fn check_pkce(challenge: Option<&str>, verifier: Option<&str>) -> Result<(), &'static str> {
+    match (challenge, verifier) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => {
+            Err("code_verifier was sent, but the authorization request had no code_challenge")
+        }
+        (Some(_), None) => Err("code_verifier is missing"),
+        (Some(challenge), Some(verifier)) => {
+            let legal = (43..=128).contains(&verifier.len());
+            let matches = URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes())) == challenge;
+            if legal && matches {
+                Ok(())
+            } else {
+                Err("code_verifier does not match code_challenge")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 7636, appendix B.
+    #[test]
+    fn pkce_follows_the_rfc_example() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert!(check_pkce(Some(challenge), Some(verifier)).is_ok());
+        assert!(check_pkce(Some(challenge), Some(&verifier.replace('d', "e"))).is_err());
+        assert!(check_pkce(Some(challenge), None).is_err());
+        assert!(check_pkce(None, Some(verifier)).is_err());
+        assert!(check_pkce(None, None).is_ok());
+    }
+
+    #[test]
+    fn only_loopback_is_taken_without_registration() {
+        let client = ClientRegistration::standard();
+        for good in [
+            "http://localhost:8443/cb",
+            "https://acme.localhost/cb",
+            "http://127.0.0.1:1/",
+            "http://[::1]/",
+        ] {
+            assert!(client.accepts_redirect(good), "{good}");
+        }
+        for bad in [
+            "https://evil.test/",
+            "https://localhost.evil.test/",
+            "javascript:alert(1)",
+            "http://localhost/#x",
+            "/cb",
+            "",
+        ] {
+            assert!(!client.accepts_redirect(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn registered_redirects_are_compared_exactly() {
+        let client = ClientRegistration {
+            redirect_uris: vec!["https://app.test/cb".to_owned()],
+            ..ClientRegistration::standard()
+        };
+        assert!(client.accepts_redirect("https://app.test/cb"));
+        for bad in [
+            "https://app.test/cb/",
+            "https://app.test/cb?x",
+            "https://APP.test/cb",
+            "http://localhost/cb",
+        ] {
+            assert!(!client.accepts_redirect(bad), "{bad}");
+        }
+    }
+}
