@@ -33,6 +33,8 @@ pub struct Wiring {
     pub rng: Arc<dyn Rng>,
     /// The methods.
     pub routes: Routes,
+    /// The rules that requests must hold to.
+    pub rules: Box<dyn Validate>,
     /// Request rates.
     pub limits: Limits,
     /// Largest request message or body, in bytes.
@@ -44,30 +46,33 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    /// With the default limits: 4 MiB, 60 seconds.
+    /// With the contract's rules and the default limits: 4 MiB, 60 seconds.
+    ///
+    /// # Errors
+    /// [`ContractError`] when the contract holds a rule that this server does not understand.
     pub fn new(
         environments: Arc<dyn Environments>,
         authenticate: Arc<dyn Authenticate>,
         rng: Arc<dyn Rng>,
         routes: Routes,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, ContractError> {
+        Ok(Self {
             environments,
             authenticate,
             rng,
             routes: routes.prepare(),
+            rules: Box::new(ContractRules::load()?),
             limits: Limits::default(),
             max_message_bytes: 4 * 1024 * 1024,
             max_call_time: Duration::from_secs(60),
             metrics: Metrics::default(),
-        }
+        })
     }
 }
 
 struct Shared {
     wiring: Wiring,
     contract: Arc<Contract>,
-    rules: Box<dyn Validate>,
     rates: RateLimits,
 }
 
@@ -100,11 +105,10 @@ impl Pipeline {
     /// Builds the pipeline for requests from the network.
     ///
     /// # Errors
-    /// [`ContractError`] when the contract holds something this server does not understand.
+    /// [`ContractError`] when the contract holds something that this server does not understand.
     pub fn new(wiring: Wiring) -> Result<Self, ContractError> {
         let shared = Shared {
             contract: Arc::new(Contract::load()?),
-            rules: Box::new(ContractRules::load()?),
             rates: RateLimits::new(),
             wiring,
         };
@@ -279,7 +283,7 @@ impl Pipeline {
 
     fn check(&self, method: &Method, message: &Bytes) -> Result<(), Failure> {
         let input = method.descriptor.input();
-        if message.is_empty() && self.shared.rules.is_free(&input) {
+        if message.is_empty() && self.shared.wiring.rules.is_free(&input) {
             return Ok(());
         }
         let name = input.name().to_owned();
@@ -287,7 +291,7 @@ impl Pipeline {
             let text = format!("the request is not a valid {name}: {error}");
             Failure::because(ErrorCode::InvalidArgument, text)
         })?;
-        let violations = self.shared.rules.violations(&decoded);
+        let violations = self.shared.wiring.rules.violations(&decoded);
         if violations.is_empty() {
             Ok(())
         } else {
