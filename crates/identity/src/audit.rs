@@ -1,16 +1,29 @@
 use crate::{Actor, Context};
+use keystead_events::{AuditRecord, Outcome};
 use keystead_store::Tx;
 use keystead_types::Internal;
 use serde_json::Value;
 
 /// Writes what was done into the audit log, in the transaction that does it.
 pub(crate) async fn record(
-    _tx: &mut Tx,
-    _ctx: &Context,
-    _actor: &Actor,
-    _action: &'static str,
-    _target: &str,
-    _detail: Value,
+    tx: &mut Tx,
+    ctx: &Context,
+    actor: &Actor,
+    action: &'static str,
+    target: &str,
+    detail: Value,
 ) -> Result<(), Internal> {
-    Ok(())
+    let record = AuditRecord {
+        id: ctx.ids.next(&*ctx.clock),
+        actor: &actor.name,
+        action,
+        target,
+        outcome: Outcome::Success,
+        detail,
+        request_id: actor.request_id.as_deref().unwrap_or_default(),
+        at: ctx.clock.now(),
+    };
+    keystead_events::audit(tx, &record)
+        .await
+        .map_err(Internal::new)
 }
