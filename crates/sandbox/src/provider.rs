@@ -3,13 +3,14 @@
 mod api;
 mod authorize;
 mod chaos;
+mod client;
 mod console;
 mod grants;
 mod log;
 mod token;
 
 pub use chaos::{Chaos, TokenFault};
-pub use grants::ClientRegistration;
+pub use client::ClientRegistration;
 
 use aws_lc_rs::digest;
 use axum::Router;

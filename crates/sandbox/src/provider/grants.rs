@@ -1,68 +1,16 @@
-//! Clients, codes, tokens and token families: the rules, without HTTP.
+//! Codes, tokens and token families: the rules, without HTTP.
 
-use super::sha256;
+use super::{ClientRegistration, sha256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use keystead_types::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, net::IpAddr, time::Duration};
-use subtle::ConstantTimeEq;
-use url::{Host, Url};
+use serde::Serialize;
+use std::{collections::HashMap, time::Duration};
 
 const CODE_LIFETIME: Duration = Duration::from_mins(5);
 /// Above this many entries, dead ones are dropped.
 const CROWDED: usize = 10_000;
 
 type Hash = [u8; 32];
-
-/// An application known to the fake provider.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClientRegistration {
-    /// Public name.
-    pub client_id: String,
-    /// Without one the client is public and must use PKCE.
-    #[serde(default)]
-    pub client_secret: Option<String>,
-    /// Compared exactly. When empty, any URL on loopback is taken.
-    #[serde(default)]
-    pub redirect_uris: Vec<String>,
-}
-
-impl ClientRegistration {
-    pub(crate) fn standard() -> Self {
-        Self {
-            client_id: crate::CLIENT_ID.to_owned(),
-            client_secret: Some(crate::CLIENT_SECRET.to_owned()),
-            redirect_uris: Vec::new(),
-        }
-    }
-
-    pub(crate) fn accepts_redirect(&self, uri: &str) -> bool {
-        if self.redirect_uris.is_empty() {
-            Url::parse(uri).is_ok_and(|url| is_loopback(&url) && url.fragment().is_none())
-        } else {
-            self.redirect_uris.iter().any(|known| known == uri)
-        }
-    }
-
-    pub(crate) fn accepts_secret(&self, secret: Option<&str>) -> bool {
-        match (&self.client_secret, secret) {
-            (Some(known), Some(sent)) => known.as_bytes().ct_eq(sent.as_bytes()).into(),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        None => false,
-    };
-    local && matches!(url.scheme(), "http" | "https")
-}
 
 /// One consent of one person; all tokens that come from it.
 #[derive(Clone, Debug, Serialize)]
@@ -111,6 +59,8 @@ struct Refresh {
 /// Why a code or refresh token is refused; `revoked` names the family that fell with it.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Refused {
+    /// The OAuth error code.
+    pub(crate) error: &'static str,
     pub(crate) why: &'static str,
     pub(crate) revoked: Option<u64>,
     pub(crate) reuse: bool,
@@ -119,6 +69,7 @@ pub(crate) struct Refused {
 impl Refused {
     const fn because(why: &'static str) -> Self {
         Self {
+            error: "invalid_grant",
             why,
             revoked: None,
             reuse: false,
@@ -206,6 +157,7 @@ impl Grants {
         if let Some(family) = entry.redeemed {
             let revoked = self.revoke_family(family).then_some(family);
             return Err(Refused {
+                error: "invalid_grant",
                 why: "the code was used before",
                 revoked,
                 reuse: true,
@@ -233,18 +185,19 @@ impl Grants {
         Ok(family)
     }
 
-    /// Uses a refresh token. The caller adds the new tokens.
+    /// Uses a refresh token, for `scope` or everything granted. The caller adds the new tokens.
     pub(crate) fn refresh(
         &mut self,
         token: &str,
         client_id: &str,
+        scope: Option<&str>,
         rules: RefreshRules,
     ) -> Result<Family, Refused> {
         let dead = Refused::because("the refresh token is unknown or was revoked");
         let Some(entry) = self.refresh.get_mut(&sha256(token.as_bytes())) else {
             return Err(dead);
         };
-        let family = match self.families.get(&entry.family) {
+        let mut family = match self.families.get(&entry.family) {
             Some(family) if family.client_id == client_id => family.clone(),
             _ => return Err(dead),
         };
@@ -252,6 +205,7 @@ impl Grants {
             let revoked =
                 (rules.reuse_detection && self.revoke_family(family.id)).then_some(family.id);
             return Err(Refused {
+                error: "invalid_grant",
                 why: "the refresh token was used before",
                 revoked,
                 reuse: true,
@@ -259,6 +213,16 @@ impl Grants {
         }
         if family.revoked {
             return Err(dead);
+        }
+        if let Some(scope) = scope {
+            let granted = |wanted| family.scope.split_whitespace().any(|known| known == wanted);
+            if !scope.split_whitespace().all(granted) {
+                return Err(Refused {
+                    error: "invalid_scope",
+                    ..Refused::because("more was asked for than was granted")
+                });
+            }
+            scope.clone_into(&mut family.scope);
         }
         entry.used = rules.rotation;
         Ok(family)
@@ -390,45 +354,5 @@ mod tests {
         assert!(check_pkce(Some(challenge), None).is_err());
         assert!(check_pkce(None, Some(verifier)).is_err());
         assert!(check_pkce(None, None).is_ok());
-    }
-
-    #[test]
-    fn only_loopback_is_taken_without_registration() {
-        let client = ClientRegistration::standard();
-        for good in [
-            "http://localhost:8443/cb",
-            "https://acme.localhost/cb",
-            "http://127.0.0.1:1/",
-            "http://[::1]/",
-        ] {
-            assert!(client.accepts_redirect(good), "{good}");
-        }
-        for bad in [
-            "https://evil.test/",
-            "https://localhost.evil.test/",
-            "javascript:alert(1)",
-            "http://localhost/#x",
-            "/cb",
-            "",
-        ] {
-            assert!(!client.accepts_redirect(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn registered_redirects_are_compared_exactly() {
-        let client = ClientRegistration {
-            redirect_uris: vec!["https://app.test/cb".to_owned()],
-            ..ClientRegistration::standard()
-        };
-        assert!(client.accepts_redirect("https://app.test/cb"));
-        for bad in [
-            "https://app.test/cb/",
-            "https://app.test/cb?x",
-            "https://APP.test/cb",
-            "http://localhost/cb",
-        ] {
-            assert!(!client.accepts_redirect(bad), "{bad}");
-        }
     }
 }

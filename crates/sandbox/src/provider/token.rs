@@ -1,8 +1,8 @@
 //! Token, revocation and user info endpoints.
 
 use super::{
-    Provider, State as ProviderState, User,
-    grants::{Access, ClientRegistration, Family, RefreshRules, Refused},
+    ClientRegistration, Provider, State as ProviderState, User,
+    grants::{Access, Family, RefreshRules, Refused},
     log::Event,
 };
 use axum::{
@@ -129,12 +129,11 @@ fn answer(
                 rotation: state.chaos.rotation,
                 reuse_detection: state.chaos.reuse_detection,
             };
-            let used = state.grants.refresh(token, &client.client_id, rules);
-            let mut family =
+            let used = state
+                .grants
+                .refresh(token, &client.client_id, field("scope"), rules);
+            let family =
                 used.map_err(|refused| refuse(provider, state, &client, token, &refused))?;
-            if let Some(scope) = field("scope") {
-                family.scope = narrowed(&family.scope, scope)?;
-            }
             state.log.counters.refreshes += 1;
             Ok(issue(
                 provider,
@@ -221,14 +220,6 @@ fn with_scope(mut answer: Map<String, Value>, scope: &str) -> Value {
     answer.into()
 }
 
-fn narrowed(granted: &str, asked: &str) -> Result<String, Refusal> {
-    let within = asked
-        .split_whitespace()
-        .all(|scope| granted.split_whitespace().any(|known| known == scope));
-    let refusal = Refusal::new("invalid_scope", "more was asked for than was granted");
-    within.then(|| asked.to_owned()).ok_or(refusal)
-}
-
 fn refuse(
     provider: &Provider,
     state: &mut ProviderState,
@@ -255,7 +246,7 @@ fn refuse(
                 .family(family),
         );
     }
-    Refusal::new("invalid_grant", refused.why)
+    Refusal::new(refused.error, refused.why)
 }
 
 /// RFC 7009: the answer is 200 whether or not the token was known.

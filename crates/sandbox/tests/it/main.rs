@@ -11,3 +11,4 @@ mod chaos;
 mod mailbox;
 mod oauth;
 mod support;
+mod tokens;
