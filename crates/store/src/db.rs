@@ -1,10 +1,10 @@
 use crate::{
-    Engine, Read, StoreError, Tx, admin,
+    Engine, Read, Sql, StoreError, Tx, admin,
     engine::{Constraints, postgres, sqlite::Sqlite},
     migrations,
 };
 use keystead_types::{EnvironmentId, Secret};
-use sqlx::PgPool;
+use sqlx::{Executor, PgPool, SqlSafeStr};
 use std::{
     fmt,
     path::PathBuf,
@@ -217,6 +217,16 @@ impl Db {
             }
             Backend::Postgres(pool) => pool.close().await,
         }
+    }
+
+    /// Checks that the engine understands a statement and knows the type of its parameters.
+    pub async fn prepare(&self, sql: Sql) -> Result<(), StoreError> {
+        let (text, constraints) = (sql.text(self.engine()), Constraints::default());
+        let prepared = match &self.0.backend {
+            Backend::Sqlite(sqlite) => sqlite.readers.prepare(text.into_sql_str()).await.map(drop),
+            Backend::Postgres(pool) => pool.prepare(text.into_sql_str()).await.map(drop),
+        };
+        prepared.map_err(|error| StoreError::from_sqlx(&error, sql.name(), &constraints))
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -3,7 +3,7 @@
 use crate::{AdminSql, Sql};
 
 /// All statements that differ; there is no other way to make one.
-pub(crate) const STATEMENTS: &[Sql] = &[TABLES];
+pub(crate) const STATEMENTS: &[Sql] = &[TABLES, COLUMNS, FOREIGN_KEYS, INDEXES];
 pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[CLAIM_JOBS];
 
 /// Takes the next jobs. PostgreSQL must step over rows that another node is just taking; SQLite has
@@ -33,4 +33,60 @@ pub(crate) const TABLES: Sql = Sql::per_engine(
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
     "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables
      WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name",
+);
+
+/// Columns of all tables in order. `pk` is the place in the primary key, zero when not in it.
+pub(crate) const COLUMNS: Sql = Sql::per_engine(
+    "schema.columns",
+    "SELECT t.name AS tbl, c.name AS col, upper(c.type) AS typ, c.\"notnull\" AS not_null, c.pk AS pk
+     FROM sqlite_schema t, pragma_table_info(t.name) c
+     WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY t.name, c.cid",
+    "SELECT CAST(t.relname AS TEXT) AS tbl, CAST(a.attname AS TEXT) AS col,
+         upper(format_type(a.atttypid, a.atttypmod)) AS typ, a.attnotnull AS not_null,
+         CAST(coalesce(array_position(CAST(i.indkey AS int2[]), a.attnum) + 1, 0) AS BIGINT) AS pk
+     FROM pg_class t
+     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+     LEFT JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary
+     WHERE t.relkind = 'r' AND t.relnamespace = CAST(current_schema() AS regnamespace)
+     ORDER BY t.relname, a.attnum",
+);
+
+/// Foreign keys. SQLite does not say which are deferred, so the text of the table is searched.
+pub(crate) const FOREIGN_KEYS: Sql = Sql::per_engine(
+    "schema.foreign_keys",
+    "SELECT tbl, ref, columns, ref_columns, on_delete, is_deferrable FROM (
+         SELECT t.name AS tbl, f.id AS id, f.\"table\" AS ref, group_concat(f.\"from\", ', ') AS columns,
+             group_concat(f.\"to\", ', ') AS ref_columns, f.on_delete AS on_delete,
+             upper(t.sql) LIKE '% DEFERR%' AS is_deferrable
+         FROM sqlite_schema t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'
+         GROUP BY t.name, f.id)
+     ORDER BY tbl, ref, columns",
+    "SELECT CAST(t.relname AS TEXT) AS tbl, CAST(r.relname AS TEXT) AS ref,
+         (SELECT string_agg(a.attname, ', ' ORDER BY k.place) FROM unnest(f.conkey) WITH ORDINALITY k (number, place)
+             JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number) AS columns,
+         (SELECT string_agg(a.attname, ', ' ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY k (number, place)
+             JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = k.number) AS ref_columns,
+         CASE f.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'r' THEN 'RESTRICT'
+             WHEN 'd' THEN 'SET DEFAULT' ELSE 'NO ACTION' END AS on_delete,
+         f.condeferrable AS is_deferrable
+     FROM pg_constraint f JOIN pg_class t ON t.oid = f.conrelid JOIN pg_class r ON r.oid = f.confrelid
+     WHERE f.contype = 'f' AND t.relnamespace = CAST(current_schema() AS regnamespace)
+     ORDER BY 1, 2, 3",
+);
+
+/// Indexes other than primary keys.
+pub(crate) const INDEXES: Sql = Sql::per_engine(
+    "schema.indexes",
+    "SELECT tbl, idx, is_unique, is_partial, group_concat(col, ', ') AS columns FROM (
+         SELECT t.name AS tbl, i.name AS idx, i.\"unique\" AS is_unique, i.partial AS is_partial, c.name AS col
+         FROM sqlite_schema t, pragma_index_list(t.name) i, pragma_index_info(i.name) c
+         WHERE t.type = 'table' AND i.origin <> 'pk' ORDER BY i.name, c.seqno)
+     GROUP BY tbl, idx, is_unique, is_partial ORDER BY tbl, idx",
+    "SELECT CAST(t.relname AS TEXT) AS tbl, CAST(x.relname AS TEXT) AS idx, i.indisunique AS is_unique,
+         i.indpred IS NOT NULL AS is_partial, string_agg(a.attname, ', ' ORDER BY k.place) AS columns
+     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+     CROSS JOIN LATERAL unnest(CAST(i.indkey AS int2[])) WITH ORDINALITY k (number, place)
+     LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number
+     WHERE NOT i.indisprimary AND t.relnamespace = CAST(current_schema() AS regnamespace)
+     GROUP BY t.relname, x.relname, i.indisunique, i.indpred IS NOT NULL ORDER BY t.relname, x.relname",
 );

@@ -83,6 +83,7 @@ mod page;
 mod query;
 mod read;
 mod row;
+mod schema;
 mod sql;
 mod tx;
 mod value;

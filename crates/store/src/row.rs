@@ -2,8 +2,8 @@ use crate::StoreError;
 use keystead_crypto::TokenHash;
 use keystead_types::{Id, Timestamp};
 use sqlx::{
-    ColumnIndex, Decode, Postgres, Row as _, Sqlite, Type, TypeInfo as _, ValueRef as _,
-    postgres::PgRow, sqlite::SqliteRow,
+    ColumnIndex, Decode, Postgres, Row as _, Sqlite, Type, ValueRef as _, postgres::PgRow,
+    sqlite::SqliteRow,
 };
 use std::error::Error as StdError;
 
@@ -21,6 +21,9 @@ pub(crate) enum Inner {
 pub trait FromValue: Sized {
     /// What the column holds on both engines.
     type Raw: Raw;
+
+    /// Whether NULL is a value of the type.
+    const NULLABLE: bool = false;
 
     /// Converts; the error says what was wrong without repeating the value.
     fn from_raw(raw: Self::Raw) -> Result<Self, Cause>;
@@ -48,12 +51,26 @@ impl Row {
     /// # Errors
     /// [`StoreError::Column`] when it is absent, of another type, NULL or does not parse.
     pub fn get<T: FromValue>(&self, column: &'static str) -> Result<T, StoreError> {
-        self.read(column)
-            .and_then(T::from_raw)
+        self.is_null(column)
+            .and_then(|null| match null && !T::NULLABLE {
+                // The driver of SQLite would read zero or "".
+                true => Err("it is NULL".into()),
+                false => T::from_raw(self.read(column)?),
+            })
             .map_err(|cause| StoreError::Column {
                 column,
                 cause: cause.to_string(),
             })
+    }
+
+    fn is_null(
+        &self,
+        column: impl ColumnIndex<SqliteRow> + ColumnIndex<PgRow>,
+    ) -> Result<bool, Cause> {
+        match &self.0 {
+            Inner::Sqlite(row) => Ok(row.try_get_raw(column)?.is_null()),
+            Inner::Postgres(row) => Ok(row.try_get_raw(column)?.is_null()),
+        }
     }
 
     fn read<R: Raw>(
@@ -73,12 +90,8 @@ impl Row {
         kind: crate::Kind,
     ) -> Result<crate::Value, StoreError> {
         use crate::{Kind, Value};
-        let null = match &self.0 {
-            Inner::Sqlite(row) => row.try_get_raw(index).map(|value| value.is_null()),
-            Inner::Postgres(row) => row.try_get_raw(index).map(|value| value.is_null()),
-        };
         let read = || -> Result<Value, Cause> {
-            if null? {
+            if self.is_null(index)? {
                 return Ok(Value::Null(kind));
             }
             Ok(match kind {
@@ -92,20 +105,6 @@ impl Row {
             column: "?",
             cause: cause.to_string(),
         })
-    }
-
-    /// Type of a column of the answer as the engine names it.
-    pub(crate) fn type_name(&self, index: usize) -> Option<String> {
-        match &self.0 {
-            Inner::Sqlite(row) => row
-                .try_get_raw(index)
-                .ok()
-                .map(|value| value.type_info().name().to_owned()),
-            Inner::Postgres(row) => row
-                .try_get_raw(index)
-                .ok()
-                .map(|value| value.type_info().name().to_owned()),
-        }
     }
 }
 
@@ -153,6 +152,7 @@ where
     Option<T::Raw>: Raw,
 {
     type Raw = Option<T::Raw>;
+    const NULLABLE: bool = true;
     fn from_raw(raw: Option<T::Raw>) -> Result<Self, Cause> {
         raw.map(T::from_raw).transpose()
     }

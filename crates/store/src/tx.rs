@@ -23,13 +23,15 @@ pub(crate) struct Core {
     db: Arc<Inner>,
     open: Open,
     ordinal: u64,
-    /// Set while a statement runs and left set when it fails or is cut off.
+    /// Set while a statement runs and left set when it is cut off.
     failed: bool,
 }
 
 enum Open {
     Sqlite(Lease),
     Postgres(sqlx::Transaction<'static, Postgres>),
+    /// A statement failed; the connection went back at once, so nobody waits for it.
+    Ended,
 }
 
 impl Core {
@@ -61,9 +63,8 @@ impl Core {
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
         let constraints = self.db.constraints();
-        let rows = self.conn(sql)?.fetch_all(sql, values, &constraints).await?;
-        self.failed = false;
-        Ok(rows)
+        let done = self.conn(sql)?.fetch_all(sql, values, &constraints).await;
+        self.settle(done)
     }
 
     pub(crate) async fn execute(
@@ -72,9 +73,17 @@ impl Core {
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
         let constraints = self.db.constraints();
-        let count = self.conn(sql)?.execute(sql, values, &constraints).await?;
-        self.failed = false;
-        Ok(count)
+        let done = self.conn(sql)?.execute(sql, values, &constraints).await;
+        self.settle(done)
+    }
+
+    fn settle<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if done.is_ok() {
+            self.failed = false;
+        } else {
+            self.open = Open::Ended;
+        }
+        done
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
@@ -84,6 +93,9 @@ impl Core {
             });
         }
         match self.open {
+            Open::Ended => Err(StoreError::Failed {
+                statement: "commit",
+            }),
             Open::Sqlite(lease) => lease.commit().await,
             Open::Postgres(transaction) => {
                 let committed = transaction.commit().await;
@@ -113,6 +125,9 @@ impl Core {
                     statement: sql.name(),
                 }),
             Open::Postgres(transaction) => Ok(Conn::Postgres(transaction)),
+            Open::Ended => Err(StoreError::Failed {
+                statement: sql.name(),
+            }),
         }
     }
 }

@@ -1,0 +1,3 @@
+//! In-process application, actors and engines for tests.
+
+pub mod engines;
