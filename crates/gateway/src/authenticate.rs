@@ -1,44 +1,53 @@
-//! The outside boundaries of the pipeline: which environment a host is, and who a caller is.
+//! The pipeline's boundary to `authz`: which environment a host is, and who a caller is.
 
-use crate::contract::CallerKinds;
-use futures_util::future::BoxFuture;
-use keystead_types::{EnvironmentId, Internal, Secret};
-use std::{collections::HashSet, num::NonZeroU32, sync::Arc};
+use crate::{contract::CallerKinds, request_id::RequestId};
+use futures_util::future::{BoxFuture, FutureExt};
+use keystead_authz::{AuthError, Authorizer, Caller, Credentials};
+use keystead_identity::environments::Site;
+use keystead_types::{EnvironmentId, Internal};
+use std::{collections::HashSet, fmt, sync::Arc};
 
-/// The environment that a request came in for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Environment {
-    /// Its id.
-    pub id: EnvironmentId,
-    /// Requests per minute it may get; `None` for the default of the installation (DB-240).
-    pub requests_per_minute: Option<NonZeroU32>,
+/// Recognises environments and callers.
+pub trait Authenticate: Send + Sync + 'static {
+    /// The environment served at `host`; `None` when there is none.
+    fn site<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Option<Arc<Site>>, Internal>>;
+
+    /// Checks the credentials of a request.
+    fn authenticate<'a>(
+        &'a self,
+        site: &'a Site,
+        credentials: &'a Credentials,
+        request_id: &'a RequestId,
+    ) -> BoxFuture<'a, Result<Admission, AuthError>>;
+
+    /// The caller of a method that needs no credential.
+    fn anonymous(&self, site: &Site, request_id: &RequestId) -> Admission;
 }
 
-/// Finds environments.
-pub trait Environments: Send + Sync + 'static {
-    /// The environment served at `host` (lower case, without port); `None` when there is none.
-    fn by_host<'a>(&'a self, host: &'a str)
-    -> BoxFuture<'a, Result<Option<Environment>, Internal>>;
+/// What a caller may do, in the names of the contract.
+#[derive(Clone)]
+pub struct Held(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held(…)")
+    }
 }
 
-/// Everything a request brought to show who sent it.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    /// Every bearer token, in the order of the headers. One valid token is enough: a client
-    /// library sends an outdated one beside the current one.
-    pub bearers: Vec<Secret<String>>,
-    /// Dashboard session, only when there is no bearer and the request is not cross-site.
-    pub session_cookie: Option<Secret<String>>,
-    /// Portal session, under the same conditions.
-    pub portal_cookie: Option<Secret<String>>,
-    /// Which environment a dashboard member means, when the host does not say it.
-    pub environment_domain: Option<String>,
-}
+impl Held {
+    /// By a function that knows the permissions held.
+    pub fn by(holds: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(holds))
+    }
 
-impl Credentials {
-    /// Whether nothing was sent.
-    pub fn is_empty(&self) -> bool {
-        self.bearers.is_empty() && self.session_cookie.is_none() && self.portal_cookie.is_none()
+    /// Exactly these.
+    pub fn these(names: impl IntoIterator<Item = String>) -> Self {
+        let names: HashSet<String> = names.into_iter().collect();
+        Self::by(move |name| names.contains(name))
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        (self.0)(name)
     }
 }
 
@@ -51,47 +60,51 @@ pub struct Admission {
     pub environment: EnvironmentId,
     /// Stable name of the caller within the environment, for rate limits and logs. Not a secret.
     pub subject: String,
-    /// What the caller may do, in the names of the contract.
-    pub permissions: Arc<HashSet<String>>,
-    /// Handed to the method in the request's extensions (the typed caller of `authz`).
+    /// What the caller may do.
+    pub permissions: Held,
+    /// Handed to the method in the request's extensions: the [`Caller`].
     pub extensions: http::Extensions,
 }
 
-impl Admission {
-    /// A caller without a credential.
-    pub fn anonymous(environment: EnvironmentId) -> Self {
-        Self {
-            kind: CallerKinds::NONE,
-            environment,
-            subject: "anonymous".to_owned(),
-            permissions: Arc::default(),
+impl From<Caller> for Admission {
+    fn from(caller: Caller) -> Self {
+        let permissions = caller.permissions();
+        let mut extensions = http::Extensions::new();
+        let admission = Self {
+            kind: CallerKinds::from_bits(caller.kind().bit()),
+            environment: caller.env(),
+            subject: caller.name(),
+            permissions: Held::by(move |name| permissions.contains(name)),
             extensions: http::Extensions::new(),
+        };
+        extensions.insert(caller);
+        Self {
+            extensions,
+            ..admission
         }
     }
 }
 
-/// Why nobody was let in.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthenticateError {
-    /// No credential was valid. The caller is not told which, nor why.
-    #[error("no valid credential")]
-    Refused,
-    /// It could not be checked.
-    #[error(transparent)]
-    Internal(#[from] Internal),
-}
+impl Authenticate for Authorizer {
+    fn site<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Option<Arc<Site>>, Internal>> {
+        self.context().site_by_host(host).boxed()
+    }
 
-/// Recognises callers.
-pub trait Authenticate: Send + Sync + 'static {
-    /// Checks the credentials of a request to `environment`.
     fn authenticate<'a>(
         &'a self,
-        environment: &'a Environment,
+        site: &'a Site,
         credentials: &'a Credentials,
-    ) -> BoxFuture<'a, Result<Admission, AuthenticateError>>;
+        request_id: &'a RequestId,
+    ) -> BoxFuture<'a, Result<Admission, AuthError>> {
+        async move {
+            let caller = Authorizer::authenticate(self, site, credentials).await?;
+            Ok(caller.with_request_id(request_id.0.clone()).into())
+        }
+        .boxed()
+    }
 
-    /// The caller of a method that needs no credential.
-    fn anonymous(&self, environment: &Environment) -> Admission {
-        Admission::anonymous(environment.id)
+    fn anonymous(&self, site: &Site, request_id: &RequestId) -> Admission {
+        let caller = Caller::anonymous(site.environment.id, site.environment.workspace);
+        caller.with_request_id(request_id.0.clone()).into()
     }
 }

@@ -1,14 +1,15 @@
 //! Reads credentials from request headers.
 
-use crate::authenticate::Credentials;
 use http::{HeaderMap, HeaderName, header};
+use keystead_authz::Credentials;
 use keystead_types::Secret;
+use std::net::IpAddr;
 
 /// Cookie of a dashboard session.
 pub const SESSION_COOKIE: &str = "__Host-keystead_session";
 /// Cookie of a portal session.
-pub const PORTAL_COOKIE: &str = "__Host-keystead_portal";
-/// Names the environment that a dashboard member means.
+pub const PORTAL_COOKIE: &str = "__Host-sk_portal";
+/// Names the environment that a dashboard member means (DB-025).
 pub const ENVIRONMENT_DOMAIN: HeaderName = HeaderName::from_static("x-env-domain");
 
 /// Where a call comes from.
@@ -23,7 +24,12 @@ pub enum Origin {
 /// Collects what the headers hold. Cookies count only without a bearer, and over the network only
 /// when the browser vouches that the request is same-origin: a form on another site must not act
 /// with the visitor's session.
-pub(crate) fn read(headers: &HeaderMap, origin: Origin, host: &str) -> Credentials {
+pub(crate) fn read(
+    headers: &HeaderMap,
+    origin: Origin,
+    host: &str,
+    peer: Option<IpAddr>,
+) -> Credentials {
     let bearers: Vec<Secret<String>> = headers
         .get_all(header::AUTHORIZATION)
         .iter()
@@ -37,10 +43,11 @@ pub(crate) fn read(headers: &HeaderMap, origin: Origin, host: &str) -> Credentia
     Credentials {
         session_cookie: named(SESSION_COOKIE),
         portal_cookie: named(PORTAL_COOKIE),
-        environment_domain: headers
+        env_domain: headers
             .get(ENVIRONMENT_DOMAIN)
             .and_then(|value| value.to_str().ok())
             .map(str::to_ascii_lowercase),
+        peer,
         bearers,
     }
 }
@@ -105,7 +112,7 @@ mod tests {
             ("authorization", "Bearer "),
         ]);
         assert_eq!(
-            tokens(&read(&headers, Origin::Network, "h")),
+            tokens(&read(&headers, Origin::Network, "h", None)),
             ["old", "new", "a", "b"]
         );
     }
@@ -114,12 +121,12 @@ mod tests {
     fn a_cookie_counts_only_when_the_browser_says_same_origin() {
         let cookie = (
             "cookie",
-            "x=1; __Host-keystead_session=s1; __Host-keystead_portal=p1",
+            "x=1; __Host-keystead_session=s1; __Host-sk_portal=p1",
         );
         let session = |more: &[(&str, &str)], origin| {
             let mut all = vec![cookie];
             all.extend_from_slice(more);
-            read(&headers(&all), origin, "app.test")
+            read(&headers(&all), origin, "app.test", None)
                 .session_cookie
                 .is_some()
         };

@@ -89,7 +89,7 @@ where
         };
         unframe(&bytes).ok_or_else(wrong)
     };
-    respond(pipeline.call(&method, head, message).await)
+    respond(pipeline.answer(&method, head, message).await)
 }
 
 /// Reads a body of at most `limit` bytes.

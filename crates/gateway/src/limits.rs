@@ -16,7 +16,7 @@ pub struct Limits {
     pub caller: Option<NonZeroU32>,
     /// For each address that calls without a credential.
     pub anonymous: Option<NonZeroU32>,
-    /// For each environment that sets no limit of its own (DB-240).
+    /// For each environment, all its callers together (DB-240).
     pub environment: Option<NonZeroU32>,
 }
 

@@ -1,7 +1,7 @@
 //! The one way to a method.
 
 use crate::{
-    authenticate::{Admission, Authenticate, AuthenticateError, Environment, Environments},
+    authenticate::{Admission, Authenticate},
     contract::{CallerKinds, Contract, ContractError, Method},
     credentials::{self, Origin},
     failure::{self, Failure},
@@ -13,21 +13,21 @@ use crate::{
     validate::{ContractRules, Validate},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt, Full};
-use keystead_types::{ErrorCode, Rng};
+use keystead_authz::AuthError;
+use keystead_identity::environments::Site;
+use keystead_types::{ErrorCode, Reason, Rng};
 use prost_reflect::DynamicMessage;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tonic::{Status, service::Routes};
-use tower::ServiceExt;
+use tonic::{Status, body::Body, service::Routes};
+use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 use tracing::Instrument;
 
 /// What the pipeline is made of.
 pub struct Wiring {
-    /// Hosts to environments.
-    pub environments: Arc<dyn Environments>,
-    /// Credentials to callers.
+    /// Hosts to environments, credentials to callers: an `authz::Authorizer`.
     pub authenticate: Arc<dyn Authenticate>,
     /// For request ids.
     pub rng: Arc<dyn Rng>,
@@ -51,13 +51,11 @@ impl Wiring {
     /// # Errors
     /// [`ContractError`] when the contract holds a rule that this server does not understand.
     pub fn new(
-        environments: Arc<dyn Environments>,
         authenticate: Arc<dyn Authenticate>,
         rng: Arc<dyn Rng>,
         routes: Routes,
     ) -> Result<Self, ContractError> {
         Ok(Self {
-            environments,
             authenticate,
             rng,
             routes: routes.prepare(),
@@ -128,6 +126,15 @@ impl Pipeline {
         }
     }
 
+    /// The same as one gRPC service, in the type that pages keep.
+    pub fn services(&self) -> BoxCloneSyncService<Request<Body>, Response<Body>, BoxError> {
+        let pipeline = self.in_process();
+        BoxCloneSyncService::new(tower::service_fn(move |request: Request<Body>| {
+            let mut pipeline = pipeline.clone();
+            async move { pipeline.call(request).await.map_err(|never| match never {}) }
+        }))
+    }
+
     /// The methods that can be called.
     pub fn contract(&self) -> &Arc<Contract> {
         &self.shared.contract
@@ -144,7 +151,7 @@ impl Pipeline {
 
     /// Runs one call. `message` is awaited only once the caller is known and allowed, so that a
     /// stranger cannot make us read or parse a body.
-    pub(crate) async fn call<F>(&self, method: &Arc<Method>, head: Parts, message: F) -> Reply
+    pub(crate) async fn answer<F>(&self, method: &Arc<Method>, head: Parts, message: F) -> Reply
     where
         F: Future<Output = Result<Bytes, Failure>> + Send,
     {
@@ -201,7 +208,7 @@ impl Pipeline {
         F: Future<Output = Result<Bytes, Failure>> + Send,
     {
         let deadline = Instant::now() + self.call_time(&head.headers);
-        let (environment, admission) = self.admit(method, &head).await?;
+        let (site, admission) = self.admit(method, &head, id).await?;
         let span = tracing::Span::current();
         span.record(
             "environment",
@@ -213,8 +220,8 @@ impl Pipeline {
             .await
             .map_err(late)??;
         self.check(method, &message)?;
-        self.count(&environment, &admission, &head)?;
-        let forwarded = self.forward(method, head, environment, admission, message, id);
+        self.count(&admission, &head)?;
+        let forwarded = self.forward(method, head, site, admission, message, id);
         tokio::time::timeout_at(deadline, forwarded)
             .await
             .map_err(late)?
@@ -225,36 +232,33 @@ impl Pipeline {
         &self,
         method: &Method,
         head: &Parts,
-    ) -> Result<(Environment, Admission), Failure> {
+        id: &RequestId,
+    ) -> Result<(Arc<Site>, Admission), Failure> {
         if method.callers == CallerKinds::BLOCKED {
             return Err(Failure::new(ErrorCode::Unimplemented));
         }
-        let wiring = &self.shared.wiring;
+        let authenticate = &self.shared.wiring.authenticate;
         let unknown =
             || Failure::because(ErrorCode::NotFound, "no environment is served at this host");
         let host = host::of(head).ok_or_else(unknown)?;
-        let environment = wiring
-            .environments
-            .by_host(&host)
+        let site = authenticate
+            .site(&host)
             .await
             .map_err(internal)?
             .ok_or_else(unknown)?;
         if method.callers.allow_anonymous() {
-            let admission = wiring.authenticate.anonymous(&environment);
-            return Ok((environment, admission));
+            let admission = authenticate.anonymous(&site, id);
+            return Ok((site, admission));
         }
-        let credentials = credentials::read(&head.headers, self.origin, &host);
-        if credentials.is_empty() {
-            return Err(Failure::new(ErrorCode::Unauthenticated));
-        }
-        let admission = wiring
-            .authenticate
-            .authenticate(&environment, &credentials)
-            .await;
-        let admission = admission.map_err(|error| match error {
-            AuthenticateError::Refused => Failure::new(ErrorCode::Unauthenticated),
-            AuthenticateError::Internal(cause) => internal(cause),
-        })?;
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.address);
+        let credentials = credentials::read(&head.headers, self.origin, &host, peer);
+        let admission = authenticate
+            .authenticate(&site, &credentials, id)
+            .await
+            .map_err(|error| match error {
+                AuthError::Internal(cause) => internal(cause),
+                refused => Failure::because(refused.code(), refused.message()),
+            })?;
         if !method.callers.allow(admission.kind) {
             return Err(Failure::because(
                 ErrorCode::PermissionDenied,
@@ -278,7 +282,7 @@ impl Pipeline {
                 )
             });
         }
-        Ok((environment, admission))
+        Ok((site, admission))
     }
 
     fn check(&self, method: &Method, message: &Bytes) -> Result<(), Failure> {
@@ -299,12 +303,7 @@ impl Pipeline {
         }
     }
 
-    fn count(
-        &self,
-        environment: &Environment,
-        admission: &Admission,
-        head: &Parts,
-    ) -> Result<(), Failure> {
+    fn count(&self, admission: &Admission, head: &Parts) -> Result<(), Failure> {
         let Shared { rates, wiring, .. } = self.shared.as_ref();
         let (subject, limit) = if admission.kind == CallerKinds::NONE {
             let peer = head.extensions.get::<Peer>();
@@ -315,10 +314,7 @@ impl Pipeline {
             (admission.subject.clone(), wiring.limits.caller)
         };
         rates.count(admission.environment, Some(subject), limit)?;
-        let whole = environment
-            .requests_per_minute
-            .or(wiring.limits.environment);
-        rates.count(environment.id, None, whole)
+        rates.count(admission.environment, None, wiring.limits.environment)
     }
 
     /// Hands the call to its method.
@@ -326,7 +322,7 @@ impl Pipeline {
         &self,
         method: &Method,
         head: Parts,
-        environment: Environment,
+        site: Arc<Site>,
         admission: Admission,
         message: Bytes,
         id: &RequestId,
@@ -339,7 +335,7 @@ impl Pipeline {
         let extensions = request.extensions_mut();
         *extensions = head.extensions;
         extensions.extend(admission.extensions);
-        extensions.insert(environment);
+        extensions.insert(site);
         extensions.insert(id.clone());
         // The service of a `Routes` cannot fail.
         let response = match self.shared.wiring.routes.clone().oneshot(request).await {

@@ -93,7 +93,7 @@ impl Transcoder {
             body,
             self.pipeline.max_message_bytes(),
         );
-        respond(&method, self.pipeline.call(&method, head, message).await)
+        respond(&method, self.pipeline.answer(&method, head, message).await)
     }
 
     fn wrong_verb(&self, headers: &HeaderMap, verbs: &[Verb]) -> Response<Body> {

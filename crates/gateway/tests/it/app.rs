@@ -4,18 +4,19 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use keystead_authz::{AuthError, Caller, Credentials};
 use keystead_gateway::{
-    Gateway, Pipeline, Wiring,
-    authenticate::{
-        Admission, Authenticate, AuthenticateError, Credentials, Environment, Environments,
-    },
+    Gateway, Pipeline, RequestId, Wiring,
+    authenticate::{Admission, Authenticate, Held},
     contract::CallerKinds,
 };
+use keystead_identity::environments::{AuthenticationMode, Environment, EnvironmentKind, Site};
 use keystead_proto::v1::organizations::{
     self as pb,
     organization_service_server::{OrganizationService, OrganizationServiceServer},
 };
-use keystead_types::{EnvironmentId, Id, Internal, Rng};
+use keystead_store::entities::Region;
+use keystead_types::{EnvironmentId, Id, Internal, Rng, Timestamp, WorkspaceId};
 use serde_json::Value as Json;
 use std::{
     convert::Infallible,
@@ -36,22 +37,6 @@ impl Rng for Counter {
     }
 }
 
-struct OneHost;
-
-impl Environments for OneHost {
-    fn by_host<'a>(
-        &'a self,
-        host: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Environment>, Internal>> {
-        let known = host == HOST || host == "localhost" || host == "127.0.0.1";
-        let environment = Environment {
-            id: EnvironmentId::from_number(1),
-            requests_per_minute: None,
-        };
-        async move { Ok(known.then_some(environment)) }.boxed()
-    }
-}
-
 /// What the method was told about its caller.
 #[derive(Clone)]
 pub(crate) struct Seen(pub(crate) String);
@@ -60,11 +45,31 @@ pub(crate) struct Seen(pub(crate) String);
 struct SpeakingTokens;
 
 impl Authenticate for SpeakingTokens {
+    fn site<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Option<Arc<Site>>, Internal>> {
+        let known = [HOST, "localhost", "127.0.0.1"].contains(&host);
+        let site = Site {
+            environment: Environment {
+                id: EnvironmentId::from_number(1),
+                workspace: WorkspaceId::from_number(1),
+                display_name: "Acme".to_owned(),
+                domain: HOST.to_owned(),
+                kind: EnvironmentKind::Development,
+                region: Region::Us,
+                authentication_mode: AuthenticationMode::Modular,
+                created_at: Timestamp::EPOCH,
+                updated_at: Timestamp::EPOCH,
+            },
+            base_url: format!("https://{HOST}"),
+        };
+        async move { Ok(known.then(|| Arc::new(site))) }.boxed()
+    }
+
     fn authenticate<'a>(
         &'a self,
-        environment: &'a Environment,
+        site: &'a Site,
         credentials: &'a Credentials,
-    ) -> BoxFuture<'a, Result<Admission, AuthenticateError>> {
+        id: &'a RequestId,
+    ) -> BoxFuture<'a, Result<Admission, AuthError>> {
         let cookies = credentials
             .session_cookie
             .iter()
@@ -73,18 +78,23 @@ impl Authenticate for SpeakingTokens {
         let found = all
             .filter_map(|token| token.expose().split_once('|'))
             .find_map(|(kind, permissions)| {
-                let (kind, _) = CallerKinds::CREDENTIALS
+                let (kind, name) = CallerKinds::CREDENTIALS
                     .iter()
                     .find(|(_, name)| *name == kind)?;
-                let mut admission = Admission::anonymous(environment.id);
-                admission.kind = *kind;
-                admission.subject = format!("{kind:?}");
-                admission.permissions =
-                    Arc::new(permissions.split(';').map(str::to_owned).collect());
-                admission.extensions.insert(Seen(admission.subject.clone()));
+                let mut admission = Admission {
+                    kind: *kind,
+                    subject: (*name).to_owned(),
+                    permissions: Held::these(permissions.split(';').map(str::to_owned)),
+                    ..self.anonymous(site, id)
+                };
+                admission.extensions.insert(Seen((*name).to_owned()));
                 Some(admission)
             });
-        async move { found.ok_or(AuthenticateError::Refused) }.boxed()
+        async move { found.ok_or(AuthError::Unauthenticated) }.boxed()
+    }
+
+    fn anonymous(&self, site: &Site, _: &RequestId) -> Admission {
+        Caller::anonymous(site.environment.id, site.environment.workspace).into()
     }
 }
 
@@ -122,7 +132,7 @@ impl OrganizationService for Echo {
         });
         response
             .metadata_mut()
-            .insert("x-caller", caller.replace('"', "").parse().unwrap());
+            .insert("x-caller", caller.parse().unwrap());
         Ok(response)
     }
 
@@ -175,7 +185,6 @@ impl OrganizationService for Echo {
 pub(crate) fn wiring() -> Wiring {
     let routes = Routes::new(OrganizationServiceServer::new(Echo));
     Wiring::new(
-        Arc::new(OneHost),
         Arc::new(SpeakingTokens),
         Arc::new(Counter(Mutex::new(0))),
         routes,

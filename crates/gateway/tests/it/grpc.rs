@@ -59,7 +59,7 @@ async fn a_generated_client_calls_through_the_pipeline() {
         .create_organization(create("Acme", &[ALL]))
         .await
         .unwrap();
-    assert_eq!(response.metadata().get("x-caller").unwrap(), "{CLIENT}");
+    assert_eq!(response.metadata().get("x-caller").unwrap(), "CLIENT");
     assert!(response.metadata().contains_key("x-request-id"));
     assert_eq!(
         response.into_inner().organization.unwrap().display_name,

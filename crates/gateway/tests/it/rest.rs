@@ -27,7 +27,7 @@ async fn creating_answers_201_with_snake_case_json() {
         "maps are sorted"
     );
     assert_eq!(created.headers["content-type"], "application/json");
-    assert_eq!(created.headers["grpc-metadata-x-caller"], "{CLIENT}");
+    assert_eq!(created.headers["grpc-metadata-x-caller"], "CLIENT");
     assert_eq!(created.headers["x-content-type-options"], "nosniff");
     assert!(
         created.headers["x-request-id"]
