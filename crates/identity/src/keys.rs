@@ -270,3 +270,10 @@ impl Context {
 pub(crate) fn shared(error: Arc<Internal>) -> Internal {
     Internal::new(error.to_string())
 }
+
+impl SigningKeys {
+    /// The `kid` of the key that signs.
+    pub fn active_kid(&self) -> &str {
+        keystead_jose::Signer::key_id(&self.active).unwrap_or_default()
+    }
+}

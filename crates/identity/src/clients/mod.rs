@@ -12,7 +12,7 @@ pub use change::{UpdateClient, delete, update};
 pub(crate) use create::insert_environment_client;
 pub use create::{CreateClient, create};
 pub use keystead_store::entities::clients::{ClientRow, ClientSecret, ClientType, SecretStatus};
-pub use read::{get, list};
+pub use read::{environment_client, get, list};
 pub(crate) use secrets::issue;
 pub use secrets::{
     IssuedSecret, MAX_ACTIVE_SECRETS, create_secret, delete_secret, note_secret_uses,

@@ -83,3 +83,12 @@ pub async fn list(
         )
     }))
 }
+
+/// The API client that every environment has (LG-281).
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn environment_client(ctx: &Context, env: EnvironmentId) -> Result<ClientId, Error> {
+    let found = rows::find_by_type(&mut ctx.db.read(env), ClientType::Environment).await?;
+    found.map(|row| row.id).ok_or(Error::NotFound)
+}

@@ -1,0 +1,111 @@
+//! `EnvironmentService`: the environments of a workspace. Their settings are not built yet.
+
+use crate::{
+    App,
+    convert::environments as convert,
+    request::{Reply, open, page, required},
+    status::failed,
+};
+use keystead_identity::environments::{self as domain, Error};
+use keystead_proto::v1::environments::{
+    self as pb, environment_service_server::EnvironmentService,
+};
+use keystead_types::EnvironmentId;
+use tonic::{Request, Response, Status, async_trait};
+
+pub(crate) struct Environments(pub(crate) App);
+
+/// An id that cannot be one of ours is the id of nothing.
+fn environment_id(id: &str) -> Result<EnvironmentId, Status> {
+    id.parse().map_err(|_| failed(Error::NotFound))
+}
+
+#[async_trait]
+impl EnvironmentService for Environments {
+    async fn create_environment(
+        &self,
+        request: Request<pb::CreateEnvironmentRequest>,
+    ) -> Reply<pb::CreateEnvironmentResponse> {
+        let (caller, message) = open(request)?;
+        let command = convert::create(required(message.environment, "environment")?);
+        let created =
+            domain::create(&self.0.ctx, caller.workspace(), &caller.actor(), command).await;
+        let environment = Some(convert::environment(created.map_err(failed)?));
+        Ok(Response::new(pb::CreateEnvironmentResponse { environment }))
+    }
+
+    async fn update_environment(
+        &self,
+        request: Request<pb::UpdateEnvironmentRequest>,
+    ) -> Reply<pb::UpdateEnvironmentResponse> {
+        let (caller, message) = open(request)?;
+        let id = environment_id(&message.id)?;
+        let name = required(message.environment, "environment")?.display_name;
+        let renamed =
+            domain::rename(&self.0.ctx, caller.workspace(), id, &caller.actor(), name).await;
+        let environment = Some(convert::environment(renamed.map_err(failed)?));
+        Ok(Response::new(pb::UpdateEnvironmentResponse { environment }))
+    }
+
+    async fn update_environment_domain(
+        &self,
+        request: Request<pb::UpdateEnvironmentDomainRequest>,
+    ) -> Reply<pb::UpdateEnvironmentResponse> {
+        let (caller, message) = open(request)?;
+        let id = environment_id(&message.id)?;
+        let host = required(
+            required(message.environment, "environment")?.domain,
+            "environment.domain",
+        )?;
+        let moved =
+            domain::update_domain(&self.0.ctx, caller.workspace(), id, &caller.actor(), &host)
+                .await;
+        let environment = Some(convert::environment(moved.map_err(failed)?));
+        Ok(Response::new(pb::UpdateEnvironmentResponse { environment }))
+    }
+
+    async fn get_environment(
+        &self,
+        request: Request<pb::GetEnvironmentRequest>,
+    ) -> Reply<pb::GetEnvironmentResponse> {
+        let (caller, message) = open(request)?;
+        let id = environment_id(&message.id)?;
+        let found = domain::get(&self.0.ctx, caller.workspace(), id)
+            .await
+            .map_err(failed)?;
+        let environment = Some(convert::environment(found));
+        Ok(Response::new(pb::GetEnvironmentResponse { environment }))
+    }
+
+    async fn list_environment(
+        &self,
+        request: Request<pb::ListEnvironmentsRequest>,
+    ) -> Reply<pb::ListEnvironmentsResponse> {
+        let (caller, message) = open(request)?;
+        let asked = page(message.page_size, message.page_token);
+        let listed = domain::list(&self.0.ctx, caller.workspace(), &asked)
+            .await
+            .map_err(failed)?;
+        let listed = listed.map(convert::environment);
+        Ok(Response::new(pb::ListEnvironmentsResponse {
+            next_page_token: listed.next_page_token,
+            total_size: crate::convert::total(listed.total_size),
+            environments: listed.items,
+        }))
+    }
+
+    // The contract names no caller kind for this method; only members may delete (DB section 4).
+    async fn delete_environment(
+        &self,
+        request: Request<pb::DeleteEnvironmentRequest>,
+    ) -> Reply<()> {
+        let (caller, message) = open(request)?;
+        caller.require_member().map_err(failed)?;
+        caller.require(&["environments:write"]).map_err(failed)?;
+        let id = environment_id(&message.id)?;
+        domain::delete(&self.0.ctx, caller.workspace(), id, &caller.actor())
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(()))
+    }
+}

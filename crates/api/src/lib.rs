@@ -1,0 +1,53 @@
+//! gRPC services: convert, authorise, call a domain crate, convert back.
+//!
+//! [`routes`] gives all of them. They expect a [`keystead_authz::Caller`] in the extensions of each
+//! request: the gateway puts it there after it has checked the credential, the permission and the
+//! field rules of the contract, so no method checks those again.
+//!
+//! Methods that are not built yet answer `UNIMPLEMENTED`.
+
+#![forbid(unsafe_code)]
+
+mod clients;
+mod convert;
+mod environments;
+mod members;
+mod organizations;
+mod request;
+pub mod status;
+mod workspaces;
+
+use keystead_authz::Authorizer;
+use keystead_identity::Context;
+use keystead_proto::v1;
+use tonic::service::Routes;
+
+/// What the services work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Database, clock, keys.
+    pub ctx: Context,
+    /// Sessions and tokens.
+    pub authorizer: Authorizer,
+}
+
+/// All services.
+pub fn routes(app: App) -> Routes {
+    use v1::{
+        clients::client_service_server::ClientServiceServer,
+        environments::environment_service_server::EnvironmentServiceServer,
+        members::members_service_server::MembersServiceServer,
+        organizations::organization_service_server::OrganizationServiceServer,
+        workspaces::workspace_service_server::WorkspaceServiceServer,
+    };
+    Routes::default()
+        .add_service(ClientServiceServer::new(clients::Clients(app.clone())))
+        .add_service(EnvironmentServiceServer::new(environments::Environments(
+            app.clone(),
+        )))
+        .add_service(MembersServiceServer::new(members::Members(app.clone())))
+        .add_service(OrganizationServiceServer::new(
+            organizations::Organizations(app.clone()),
+        ))
+        .add_service(WorkspaceServiceServer::new(workspaces::Workspaces(app)))
+}
