@@ -1,0 +1,387 @@
+//! Creating, changing, disconnecting and deleting accounts (AK-201..AK-214).
+
+use super::{Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection, pattern_of, refresh_due};
+use crate::{
+    AgentKit, Error,
+    connections::Connection,
+    error::Result,
+    providers::AuthKind,
+    record::{self, AccountEvent},
+    vault::{Credential, Force, Sealed},
+};
+use keystead_identity::Actor;
+use keystead_store::{
+    Tx,
+    entities::{
+        auth_links,
+        connected_accounts::{self, AccountRow, NewCredential, OWNER_INDEX},
+    },
+};
+use keystead_types::{ConnectedAccountId, EnvironmentId, Timestamp};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use unicode_normalization::UnicodeNormalization;
+
+/// A new account.
+#[derive(Clone, Debug, Default)]
+pub struct NewAccount {
+    /// Connection name.
+    pub connector: String,
+    /// The developer's name for the user.
+    pub identifier: String,
+    /// Organization or empty.
+    pub organization_id: String,
+    /// User or empty.
+    pub user_id: String,
+    /// Credential, if there is one already.
+    pub credential: CredentialInput,
+    /// Account settings.
+    pub api_config: Map<String, Value>,
+}
+
+/// A change of an account.
+#[derive(Clone, Debug, Default)]
+pub struct AccountPatch {
+    /// New credential.
+    pub credential: CredentialInput,
+    /// Merged key by key; null deletes (AK-211).
+    pub api_config: Map<String, Value>,
+    /// The user's choice of scopes (AK-307).
+    pub scope_selection: Option<ScopeSelection>,
+}
+
+/// Largest `api_config`, as JSON (4.2).
+const MAX_API_CONFIG: usize = 64 * 1024;
+
+impl AgentKit {
+    /// Creates an account; without a usable credential it waits for the user (AK-202).
+    ///
+    /// # Errors
+    /// [`Error::ConnectionNotFound`], [`Error::AccountExists`], [`Error::AuthTypeMismatch`],
+    /// [`Error::Invalid`].
+    pub async fn create_account(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        new: NewAccount,
+    ) -> Result<Arc<Grounds>> {
+        if new.connector.is_empty() || new.identifier.is_empty() {
+            return Err(Error::NoAddress);
+        }
+        let connection = self.connection_named(env, &new.connector).await?;
+        let provider = self.provider(env, &connection.provider_key).await?;
+        let pattern = pattern_of(&provider, connection.kind)?;
+        check_api_config(&new.api_config)?;
+        let absent = new.credential.is_absent();
+        let credential = if absent {
+            Credential::default()
+        } else {
+            new.credential.merged(&connection, &pattern, &Credential::default())?
+        };
+        let usable = connection.kind == AuthKind::NoAuth || (!absent && credential.is_usable(connection.kind));
+        let now = self.ctx().clock.now();
+        let id: ConnectedAccountId = self.ctx().ids.next(&*self.ctx().clock);
+        let sealed = self.sealed(env, id, usable, &credential).await?;
+        let status = if usable { AccountStatus::Active } else { AccountStatus::PendingAuth };
+        let row = AccountRow {
+            id,
+            connection_id: connection.id,
+            identifier: checked_identifier(&new.identifier)?,
+            organization_id: new.organization_id,
+            user_id: new.user_id,
+            status: status.as_str().to_owned(),
+            status_reason: String::new(),
+            api_config: Value::Object(new.api_config),
+            scope_selection: None,
+            scopes: json!(credential.scopes),
+            credential_version: i64::from(sealed.is_some()),
+            credential: sealed,
+            token_expires_at: None,
+            refresh_due_at: first_refresh(&connection, usable, now),
+            refresh_not_before: None,
+            refresh_failures: 0,
+            lease_holder: None,
+            lease_until: None,
+            last_refreshed_at: None,
+            last_used_at: None,
+            is_org_wide: false,
+            created_at: now,
+            updated_at: now,
+        };
+        let account = Account::from_row(&row)?;
+        let mut tx = self.ctx().db.begin(env).await?;
+        connected_accounts::insert(&mut tx, &row).await.map_err(|error| {
+            if error.is_unique_violation(OWNER_INDEX) {
+                Error::AccountExists(account.identifier.clone())
+            } else {
+                error.into()
+            }
+        })?;
+        let ctx = self.ctx();
+        record::account_event(&mut tx, ctx, AccountEvent::Created, &account, &connection, "").await?;
+        record::audit(&mut tx, ctx, actor, "connected_account.created", &id.to_string()).await?;
+        tx.commit().await?;
+        self.snapshots().forget_address(env, &account.identifier);
+        Ok(Arc::new(Grounds {
+            environment: env,
+            account,
+            row,
+            connection,
+            provider,
+            pattern,
+            credential,
+        }))
+    }
+
+    /// Changes an account; a usable credential makes it active from any state (AK-211).
+    ///
+    /// # Errors
+    /// Those of finding it, [`Error::AuthTypeMismatch`], [`Error::Invalid`].
+    pub async fn update_account(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        key: AccountKey,
+        patch: AccountPatch,
+    ) -> Result<Arc<Grounds>> {
+        let key = key.normalised();
+        let grounds = self.grounds(env, key.clone()).await?;
+        self.require_consistent(env, &key, &grounds).await?;
+        let mut api_config = grounds.account.api_config.clone();
+        for (name, value) in patch.api_config {
+            if value.is_null() {
+                api_config.remove(&name);
+            } else {
+                api_config.insert(name, value);
+            }
+        }
+        check_api_config(&api_config)?;
+        let selection = match patch.scope_selection {
+            Some(selection) => Some(checked_selection(&grounds.connection, selection)?),
+            None => grounds.account.scope_selection.clone(),
+        };
+        let new = if patch.credential.is_absent() {
+            None
+        } else {
+            let merged =
+                patch
+                    .credential
+                    .merged(&grounds.connection, &grounds.pattern, &grounds.credential)?;
+            Some(merged)
+        };
+        let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
+        let sealed = match &new {
+            Some(credential) => Some(self.sealed_credential(&grounds, credential, now).await?),
+            None => None,
+        };
+        let mut tx = ctx.db.begin(env).await?;
+        let selection = selection.map(|selection| json!(selection));
+        connected_accounts::set_config(&mut tx, id, &Value::Object(api_config), selection.as_ref(), now).await?;
+        let mut account = grounds.account.clone();
+        if let Some(sealed) = sealed {
+            connected_accounts::set_credential(&mut tx, id, &sealed, now).await?;
+            auth_links::drop_pending(&mut tx, id).await?;
+            account.status = AccountStatus::Active;
+        }
+        record::account_event(&mut tx, ctx, AccountEvent::Updated, &account, &grounds.connection, "").await?;
+        record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
+        record::audit(&mut tx, ctx, actor, "connected_account.updated", &id.to_string()).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        self.grounds_of(env, id).await
+    }
+
+    /// The account with its credential, refreshed when it is due (AK-205). Audited.
+    ///
+    /// # Errors
+    /// Those of finding it; [`Error::ProviderUnavailable`] when the token is dead and the provider
+    /// cannot be asked.
+    pub async fn read_credential(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        key: AccountKey,
+    ) -> Result<Arc<Grounds>> {
+        let grounds = self.grounds(env, key).await?;
+        let grounds = match grounds.require_active() {
+            Ok(()) => match self.fresh(Arc::clone(&grounds), Force::IfDue).await {
+                Ok(fresh) => fresh,
+                // The state is part of the answer.
+                Err(Error::AccountNotActive { .. }) => self.grounds_of(env, grounds.account.id).await?,
+                Err(other) => return Err(other),
+            },
+            Err(_) => grounds,
+        };
+        let mut tx = self.ctx().db.begin(env).await?;
+        let target = grounds.account.id.to_string();
+        record::audit(&mut tx, self.ctx(), actor, "connected_account.credential_read", &target).await?;
+        tx.commit().await?;
+        Ok(grounds)
+    }
+
+    /// Drops the credential and keeps the account; repeating it changes nothing (AK-214).
+    pub async fn disconnect_account(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        key: AccountKey,
+    ) -> Result<Arc<Grounds>> {
+        let grounds = self.grounds(env, key).await?;
+        let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
+        if grounds.account.status != AccountStatus::Disconnected {
+            let mut tx = ctx.db.begin(env).await?;
+            connected_accounts::disconnect(&mut tx, id, now).await?;
+            void_flows(&mut tx, id, now).await?;
+            let mut account = grounds.account.clone();
+            account.status = AccountStatus::Disconnected;
+            account.token_expires_at = None;
+            record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
+            record::audit(&mut tx, ctx, actor, "connected_account.disconnected", &id.to_string()).await?;
+            tx.commit().await?;
+            self.snapshots().forget(env, id);
+            self.revoke_upstream(&grounds);
+        }
+        self.grounds_of(env, id).await
+    }
+
+    /// Deletes the account with everything that hangs on it (AK-213).
+    pub async fn delete_account(&self, env: EnvironmentId, actor: &Actor, key: AccountKey) -> Result<()> {
+        let key = key.normalised();
+        let grounds = self.grounds(env, key.clone()).await?;
+        self.require_consistent(env, &key, &grounds).await?;
+        let (ctx, id) = (self.ctx(), grounds.account.id);
+        let mut tx = ctx.db.begin(env).await?;
+        if !connected_accounts::delete(&mut tx, id).await? {
+            return Err(Error::AccountNotFound);
+        }
+        record::account_event(&mut tx, ctx, AccountEvent::Deleted, &grounds.account, &grounds.connection, "").await?;
+        record::audit(&mut tx, ctx, actor, "connected_account.deleted", &id.to_string()).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        self.snapshots().forget_address(env, &grounds.account.identifier);
+        self.revoke_upstream(&grounds);
+        Ok(())
+    }
+
+    /// On writes the other keys must not contradict the id (AK-207).
+    async fn require_consistent(&self, env: EnvironmentId, key: &AccountKey, grounds: &Grounds) -> Result<()> {
+        if key.id.is_none() {
+            return Ok(());
+        }
+        let account = &grounds.account;
+        let differs = |sent: &Option<String>, stored: &str| sent.as_deref().is_some_and(|sent| sent != stored);
+        let mut contradiction = differs(&key.identifier, &account.identifier)
+            || differs(&key.organization_id, &account.organization_id)
+            || differs(&key.user_id, &account.user_id);
+        if let Some(name) = &key.connector {
+            contradiction |= self.connection_named(env, name).await?.id != account.connection_id;
+        }
+        if contradiction {
+            return Err(Error::field("id", "names another account than the other fields"));
+        }
+        Ok(())
+    }
+
+    /// Seals a credential that came from outside a refresh.
+    pub(crate) async fn sealed_credential(
+        &self,
+        grounds: &Grounds,
+        credential: &Credential,
+        now: Timestamp,
+    ) -> Result<NewCredential> {
+        self.sealed_grant(grounds.environment, grounds.account.id, &grounds.connection, credential, None, now).await
+    }
+
+    /// Seals a credential with the end of its access token.
+    pub(crate) async fn sealed_grant(
+        &self,
+        env: EnvironmentId,
+        id: ConnectedAccountId,
+        connection: &Connection,
+        credential: &Credential,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<NewCredential> {
+        let due = refresh_due(connection, now, expires_at, credential)
+            .or_else(|| first_refresh(connection, expires_at.is_none(), now));
+        Ok(NewCredential {
+            status: AccountStatus::Active.as_str().to_owned(),
+            scopes: json!(credential.scopes),
+            sealed: self.sealed(env, id, true, credential).await?,
+            expires_at,
+            refresh_due_at: due,
+        })
+    }
+
+    async fn sealed(
+        &self,
+        env: EnvironmentId,
+        id: ConnectedAccountId,
+        usable: bool,
+        credential: &Credential,
+    ) -> Result<Option<Vec<u8>>> {
+        if !usable {
+            return Ok(None);
+        }
+        Ok(Some(self.seal(env, Sealed::Account(&id.to_string()), credential).await?))
+    }
+}
+
+/// Ends every link and waiting grant of an account.
+pub(crate) async fn void_flows(tx: &mut Tx, id: ConnectedAccountId, now: Timestamp) -> Result<()> {
+    auth_links::complete_links(tx, id, now).await?;
+    auth_links::drop_pending(tx, id).await?;
+    Ok(())
+}
+
+/// Tokens that are minted have none at first.
+fn first_refresh(connection: &Connection, usable: bool, now: Timestamp) -> Option<Timestamp> {
+    (usable && connection.kind.is_minted()).then_some(now)
+}
+
+/// The scopes a user chose must be among those of the connection (AK-307).
+fn checked_selection(connection: &Connection, mut selection: ScopeSelection) -> Result<ScopeSelection> {
+    let settings = &connection.settings;
+    let scopes = settings.google_dwd.as_ref().map_or(&settings.scopes, |dwd| &dwd.scopes);
+    let optional = settings
+        .optional_scopes
+        .as_ref()
+        .map(|optional| optional.scopes.as_slice())
+        .unwrap_or_default();
+    if let Some(outside) = selection.scopes.iter().find(|scope| !scopes.contains(scope)) {
+        return Err(Error::field("scope_selection.scopes", &format!("`{outside}` is not a scope of the connection")));
+    }
+    if let Some(outside) = selection.optional_scopes.iter().find(|scope| !optional.contains(scope)) {
+        return Err(Error::field(
+            "scope_selection.optional_scopes",
+            &format!("`{outside}` is not an optional scope of the connection"),
+        ));
+    }
+    for scope in &settings.required_scopes {
+        if !selection.scopes.contains(scope) {
+            selection.scopes.push(scope.clone());
+        }
+    }
+    for scope in &settings.required_optional_scopes {
+        if !selection.optional_scopes.contains(scope) {
+            selection.optional_scopes.push(scope.clone());
+        }
+    }
+    Ok(selection)
+}
+
+/// Identifiers are opaque: NFC, no whitespace around (4.2).
+pub(crate) fn checked_identifier(identifier: &str) -> Result<String> {
+    if identifier.trim() != identifier || identifier.chars().any(char::is_control) {
+        return Err(Error::field("identifier", "must not begin or end with white space"));
+    }
+    Ok(identifier.nfc().collect())
+}
+
+fn check_api_config(api_config: &Map<String, Value>) -> Result<()> {
+    let size = serde_json::to_vec(api_config).map_or(usize::MAX, |bytes| bytes.len());
+    if size > MAX_API_CONFIG {
+        return Err(Error::field("api_config", "must be at most 64 kB"));
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Connected accounts: one user's access through one connection.
+
+mod credential_input;
+mod grounds;
+mod lifecycle;
+mod list;
+mod model;
+mod resolve;
+
+pub use credential_input::CredentialInput;
+pub(crate) use grounds::{pattern_of, refresh_due, token_paths};
+pub use grounds::Grounds;
+pub use lifecycle::{AccountPatch, NewAccount};
+pub(crate) use lifecycle::void_flows;
+pub use list::AccountListing;
+pub use model::*;

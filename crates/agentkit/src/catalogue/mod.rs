@@ -1,0 +1,129 @@
+//! The built-in connectors: data embedded in the binary (AK-001, AK-003).
+
+mod pack;
+
+use crate::providers::Provider;
+use pack::Pack;
+use std::{collections::BTreeMap, sync::Arc};
+
+static EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/connectors.json"));
+
+/// All built-in connectors, by key.
+#[derive(Debug)]
+pub struct Catalogue {
+    by_key: BTreeMap<String, Arc<Provider>>,
+}
+
+impl Catalogue {
+    /// Reads the embedded packs. A pack that does not parse is logged and left out: one bad
+    /// connector never stops the server (AK-003); a test makes sure that none is.
+    pub fn embedded() -> Self {
+        let values: Vec<serde_json::Value> = serde_json::from_str(EMBEDDED).unwrap_or_default();
+        let mut by_key = BTreeMap::new();
+        for value in values {
+            let key = value.get("key").map(ToString::to_string);
+            match serde_json::from_value::<Pack>(value) {
+                Ok(pack) => {
+                    let provider = pack.into_provider();
+                    by_key.insert(provider.identifier.clone(), Arc::new(provider));
+                }
+                Err(error) => tracing::error!(?key, %error, "connector pack left out"),
+            }
+        }
+        Self { by_key }
+    }
+
+    /// Adds or replaces a connector; used for the development provider.
+    #[must_use]
+    pub fn with(mut self, provider: Provider) -> Self {
+        self.by_key
+            .insert(provider.identifier.clone(), Arc::new(provider));
+        self
+    }
+
+    /// The connector of a key; keys are upper case and matched without regard to case.
+    pub fn find(&self, key: &str) -> Option<&Arc<Provider>> {
+        self.by_key
+            .get(key)
+            .or_else(|| self.by_key.get(&key.to_ascii_uppercase()))
+    }
+
+    /// All connectors, most popular first.
+    pub fn all(&self) -> Vec<Arc<Provider>> {
+        let mut all: Vec<_> = self.by_key.values().cloned().collect();
+        all.sort_by(|a, b| {
+            (a.display_priority, &a.identifier).cmp(&(b.display_priority, &b.identifier))
+        });
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::AuthKind;
+
+    /// AK-001: the 84 connectors of the catalogue, each complete.
+    #[test]
+    fn every_pack_loads_and_is_complete() {
+        let packs: Vec<serde_json::Value> = serde_json::from_str(EMBEDDED).unwrap();
+        for pack in packs.clone() {
+            let name = pack["key"].clone();
+            serde_json::from_value::<Pack>(pack).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let catalogue = Catalogue::embedded();
+        assert_eq!(packs.len(), 84);
+        assert_eq!(catalogue.all().len(), 84);
+        for provider in catalogue.all() {
+            let key = &provider.identifier;
+            assert!(!provider.description.is_empty(), "{key}");
+            assert!(!provider.categories.is_empty(), "{key}");
+            assert!(provider.proxy_url.starts_with("https://"), "{key}");
+            assert!(!provider.auth_patterns.is_empty(), "{key}");
+        }
+    }
+
+    /// AK-025, AK-471: a templated endpoint needs a host allow-list, or a connection's client
+    /// secret could be sent to a host of the user's choosing.
+    #[test]
+    fn templated_endpoints_come_with_allowed_hosts() {
+        for provider in Catalogue::embedded().all() {
+            for pattern in &provider.auth_patterns {
+                let Some(oauth) = &pattern.oauth_config else {
+                    continue;
+                };
+                let templated = [&oauth.authorize_uri, &oauth.token_uri]
+                    .into_iter()
+                    .flatten()
+                    .any(|uri| uri.contains("{{"));
+                assert!(
+                    !templated || !pattern.allowed_proxy_domains.is_empty(),
+                    "{}",
+                    provider.identifier
+                );
+            }
+        }
+    }
+
+    /// AK-002, AK-005: the mix of auth patterns in the catalogue.
+    #[test]
+    fn the_catalogue_has_every_kind_of_auth() {
+        let all = Catalogue::embedded().all();
+        let has = |kind: AuthKind| {
+            all.iter()
+                .any(|provider| provider.auth_patterns.iter().any(|p| p.kind == kind))
+        };
+        for kind in [
+            AuthKind::Oauth,
+            AuthKind::Basic,
+            AuthKind::Bearer,
+            AuthKind::ApiKey,
+            AuthKind::OauthM2m,
+            AuthKind::TrelloOauth1,
+            AuthKind::ServiceAccount,
+            AuthKind::KeyPair,
+        ] {
+            assert!(has(kind), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Connectors, connections, connected accounts, the token vault and the proxy.
+//!
+//! A developer configures a [`connections::Connection`] to a [`providers::Provider`] once; each of
+//! his users gets an [`accounts::Account`] on it, through an authorization link or by the
+//! developer's own hand. The [`vault`] keeps the credential sealed, refreshes it exactly once, and
+//! the [`proxy`] attaches it to calls. The agent never sees a token unless it asks for it.
+//!
+//! This crate knows no protobuf and no pages; `api` and `web` convert.
+
+pub mod accounts;
+pub mod catalogue;
+pub mod connections;
+mod error;
+pub mod links;
+pub mod providers;
+pub mod proxy;
+mod record;
+pub mod settings;
+mod template;
+pub mod vault;
+
+pub use error::{Error, Result};
+
+use catalogue::Catalogue;
+use keystead_identity::Context;
+use keystead_net::GuardedClient;
+use keystead_types::EnvironmentId;
+use proxy::{CallLog, Limiters, Snapshots};
+use std::sync::Arc;
+use vault::Flights;
+
+/// Everything AgentKit needs. Cheap to clone.
+#[derive(Clone)]
+pub struct AgentKit(Arc<Inner>);
+
+struct Inner {
+    ctx: Context,
+    http: GuardedClient,
+    catalogue: Catalogue,
+    /// Names this process in refresh leases.
+    holder: String,
+    flights: Flights,
+    snapshots: Snapshots,
+    limiters: Limiters,
+    calls: CallLog,
+}
+
+impl AgentKit {
+    /// Puts the parts together. `holder` must differ between processes that share a database, and
+    /// between two runs of one process.
+    pub fn new(ctx: Context, http: GuardedClient, catalogue: Catalogue, holder: String) -> Self {
+        let snapshots = Snapshots::new(&ctx);
+        Self(Arc::new(Inner {
+            ctx,
+            http,
+            catalogue,
+            holder,
+            flights: Flights::default(),
+            snapshots,
+            limiters: Limiters::default(),
+            calls: CallLog::default(),
+        }))
+    }
+
+    /// The connectors built into this server.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// Database, clock, keys.
+    pub fn ctx(&self) -> &Context {
+        &self.0.ctx
+    }
+
+    pub(crate) fn http(&self) -> &GuardedClient {
+        &self.0.http
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        &self.0.holder
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.0.snapshots
+    }
+
+    pub(crate) fn limiters(&self) -> &Limiters {
+        &self.0.limiters
+    }
+
+    pub(crate) fn calls(&self) -> &CallLog {
+        &self.0.calls
+    }
+
+    pub(crate) fn dev_mode(&self) -> bool {
+        self.ctx().installation.dev_mode
+    }
+
+    /// Drops what is remembered of an environment after a change that may touch many accounts.
+    pub(crate) fn forget_all(&self, env: EnvironmentId) {
+        self.snapshots().forget_environment(env);
+    }
+}

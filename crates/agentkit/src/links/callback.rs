@@ -1,0 +1,374 @@
+//! The browser comes back from the provider (AK-309..AK-311, AK-320, AK-321).
+
+use super::{VERIFICATION_LIFETIME, consent::FlowSecrets, purpose};
+use crate::{
+    AgentKit, Error,
+    accounts::{AccountStatus, Grounds, token_paths},
+    providers::PostAuthHook,
+    record::{self, AccountEvent},
+    settings::Verification,
+    vault::{Credential, ExchangeError, GrantClient, Sealed, TokenCall},
+};
+use keystead_crypto::random_token;
+use keystead_oauth::{Callback, Denial, Grant, TokenResponse};
+use keystead_store::entities::{
+    auth_links::{self, FlowRow, LinkRow, PendingGrantRow},
+    connected_accounts,
+};
+use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::{sync::Arc, time::Duration};
+use url::Url;
+
+/// Time for the code exchange (AK-309).
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a flow ended.
+#[derive(Debug)]
+pub enum CallbackEnd {
+    /// The account is active.
+    Connected,
+    /// The application must verify the user; send the browser there.
+    Application(Url),
+    /// A member of the workspace must sign in; the secret is what `verify_member` takes.
+    SignIn(Secret<String>),
+}
+
+/// Why a flow did not end well. Nothing of the account changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackError {
+    /// Unknown, used or foreign state, or another browser.
+    #[error("the authorization was not started in this browser or was finished already")]
+    InvalidState,
+    /// The link was finished or ran out meanwhile.
+    #[error("the authorization link is no longer valid")]
+    SessionExpired,
+    /// The provider refused.
+    #[error("the provider answered {}", .0.code)]
+    Denied(Denial),
+    /// The code could not be exchanged.
+    #[error("the provider did not issue tokens: {0}")]
+    Exchange(String),
+    /// Values of the account could not be read from the provider.
+    #[error("Error executing post auth hooks: {0}")]
+    PostAuth(String),
+    /// Nobody could verify the user.
+    #[error("user_verify_url not configured for verification redirect")]
+    NoVerifyUrl,
+    /// A business reason.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl From<keystead_store::StoreError> for CallbackError {
+    fn from(error: keystead_store::StoreError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<Internal> for CallbackError {
+    fn from(error: Internal) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// A grant that waits for verification; sealed.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PendingGrant {
+    pub(crate) credential: Credential,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) account_values: Map<String, Value>,
+}
+
+/// What the exchange gave.
+struct Granted {
+    credential: Credential,
+    expires_at: Option<Timestamp>,
+    account_values: Map<String, Value>,
+}
+
+type Result<T> = std::result::Result<T, CallbackError>;
+
+impl AgentKit {
+    /// Takes the provider's answer. `browser` is the value of the flow's cookie.
+    ///
+    /// # Errors
+    /// [`CallbackError`].
+    pub async fn finish_consent(
+        &self,
+        env: EnvironmentId,
+        connection: ConnectionId,
+        browser: Option<&Secret<String>>,
+        parameters: &str,
+    ) -> Result<CallbackEnd> {
+        let callback = Callback::parse(parameters).map_err(|_| CallbackError::InvalidState)?;
+        let browser = browser.ok_or(CallbackError::InvalidState)?;
+        let flow = self.redeem(env, connection, &callback.state, browser).await?;
+        let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), flow.link_id).await?;
+        let link = link.ok_or(CallbackError::SessionExpired)?;
+        let now = self.ctx().clock.now();
+        if link.completed_at.is_some() || link.expires_at <= now {
+            return Err(CallbackError::SessionExpired);
+        }
+        let link = self.opened(env, link).await.map_err(|error| match error {
+            Error::AuthRequestNotFound => CallbackError::SessionExpired,
+            other => CallbackError::Other(other),
+        })?;
+        let code = callback.outcome.map_err(CallbackError::Denied)?;
+        let id = flow.id.to_string();
+        let secrets: FlowSecrets = self.open_sealed(env, Sealed::Flow(&id), &flow.sealed).await?;
+        let granted = self.exchange_code(&link.grounds, &flow, secrets, &code, parameters).await?;
+        self.settle(env, &link.row, &link.grounds, granted).await
+    }
+
+    /// One conditional update: the second use of a state finds nothing.
+    async fn redeem(
+        &self,
+        env: EnvironmentId,
+        connection: ConnectionId,
+        state: &Secret<String>,
+        browser: &Secret<String>,
+    ) -> Result<FlowRow> {
+        let hasher = &self.ctx().keys.hasher;
+        let state = hasher.hash(purpose::STATE, state.expose());
+        let browser = hasher.hash(purpose::BROWSER, browser.expose());
+        let now = self.ctx().clock.now();
+        let mut tx = self.ctx().db.begin(env).await?;
+        let flow =
+            auth_links::redeem_flow(&mut tx, state.as_bytes(), connection, browser.as_bytes(), now).await?;
+        tx.commit().await?;
+        flow.ok_or(CallbackError::InvalidState)
+    }
+
+    async fn exchange_code(
+        &self,
+        grounds: &Grounds,
+        flow: &FlowRow,
+        secrets: FlowSecrets,
+        code: &Secret<String>,
+        parameters: &str,
+    ) -> Result<Granted> {
+        let verifier = secrets.verifier.map(Secret::new);
+        let paths = token_paths(&grounds.pattern);
+        let extra: Vec<(String, String)> = if grounds.pattern.is_mcp {
+            vec![("resource".to_owned(), grounds.base_url().to_owned())]
+        } else {
+            Vec::new()
+        };
+        let call = TokenCall {
+            client: Some(&secrets.client),
+            endpoint: &secrets.client.token_uri,
+            grant: Grant::AuthorizationCode {
+                code,
+                redirect_uri: &secrets.redirect_uri,
+                verifier: verifier.as_ref(),
+            },
+            paths: &paths,
+            extra: &extra,
+            timeout: EXCHANGE_TIMEOUT,
+        };
+        let (tokens, authentication) = self
+            .exchange(&call)
+            .await
+            .map_err(|error: ExchangeError| CallbackError::Exchange(error.to_string()))?;
+        let mut client = secrets.client.clone();
+        if let Some(way) = authentication {
+            way.as_str().clone_into(&mut client.auth_method);
+        }
+        let oauth = grounds.pattern.oauth_config.as_ref();
+        if let Some(refresh_uri) = oauth.and_then(|oauth| oauth.refresh_uri.as_ref()) {
+            client.token_uri.clone_from(refresh_uri);
+        }
+        let hook = grounds.pattern.oauth_config.as_ref().and_then(|oauth| oauth.post_auth);
+        let account_values = match hook {
+            Some(hook) => self.account_values(hook, &tokens, parameters).await?,
+            None => Map::new(),
+        };
+        Ok(self.granted(grounds, flow, tokens, client, account_values))
+    }
+
+    fn granted(
+        &self,
+        grounds: &Grounds,
+        flow: &FlowRow,
+        tokens: TokenResponse,
+        client: GrantClient,
+        account_values: Map<String, Value>,
+    ) -> Granted {
+        let asked: Vec<String> = serde_json::from_value(flow.scopes.clone()).unwrap_or_default();
+        let lifetime = tokens
+            .expires_in
+            .or_else(|| grounds.connection.default_expires_in(Some(&grounds.pattern)));
+        let domain = account_values.get("domain").and_then(Value::as_str);
+        let mut credential = Credential::default();
+        credential.access_token.clone_from(tokens.access_token.expose());
+        if let Some(token) = &tokens.refresh_token {
+            credential.refresh_token.clone_from(token.expose());
+        }
+        credential.scopes = tokens.scopes.unwrap_or(asked);
+        domain.unwrap_or(&grounds.credential.domain).clone_into(&mut credential.domain);
+        credential.client = Some(client);
+        Granted {
+            credential,
+            expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
+            account_values,
+        }
+    }
+
+    /// Reads what later calls need and only the provider knows (AK-013).
+    async fn account_values(
+        &self,
+        hook: PostAuthHook,
+        tokens: &TokenResponse,
+        parameters: &str,
+    ) -> Result<Map<String, Value>> {
+        let mut values = Map::new();
+        let mut put = |name: &str, value: String| values.insert(name.to_owned(), Value::String(value));
+        let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned));
+        let missing = |what: &str| CallbackError::PostAuth(format!("the provider did not name {what}"));
+        match hook {
+            PostAuthHook::SalesforceInstance | PostAuthHook::PipedriveApiDomain | PostAuthHook::GongApiHost => {
+                let named = tokens.other.values().find_map(|url| host(url));
+                put("domain", named.ok_or_else(|| missing("the account's host"))?);
+            }
+            PostAuthHook::QuickbooksRealm => {
+                let realm = url::form_urlencoded::parse(parameters.as_bytes())
+                    .find(|(name, _)| name == "realmId")
+                    .map(|(_, value)| value.into_owned());
+                put("realm_id", realm.ok_or_else(|| missing("the company"))?);
+            }
+            PostAuthHook::AtlassianCloudId => {
+                let sites = self.read_json("https://api.atlassian.com/oauth/token/accessible-resources", tokens).await?;
+                let id = sites.pointer("/0/id").and_then(Value::as_str);
+                put("cloud_id", id.ok_or_else(|| missing("a site"))?.to_owned());
+            }
+            PostAuthHook::XeroTenant => {
+                let tenants = self.read_json("https://api.xero.com/connections", tokens).await?;
+                let id = tenants.pointer("/0/tenantId").and_then(Value::as_str);
+                put("tenant_id", id.ok_or_else(|| missing("a tenant"))?.to_owned());
+            }
+            PostAuthHook::MailchimpDataCenter => {
+                let metadata = self.read_json("https://login.mailchimp.com/oauth2/metadata", tokens).await?;
+                let centre = metadata.get("dc").and_then(Value::as_str);
+                put("dc", centre.ok_or_else(|| missing("the data centre"))?.to_owned());
+            }
+            PostAuthHook::TableauSite => {}
+        }
+        Ok(values)
+    }
+
+    async fn read_json(&self, url: &str, tokens: &TokenResponse) -> Result<Value> {
+        let request = http::Request::get(url)
+            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::AUTHORIZATION, format!("Bearer {}", tokens.access_token.expose()))
+            .body(bytes::Bytes::new())
+            .map_err(Internal::new)?;
+        let failed = |text: String| CallbackError::PostAuth(text);
+        let response = self.http().fetch(request).await.map_err(|error| failed(error.to_string()))?;
+        if !response.status().is_success() {
+            return Err(failed(format!("the provider answered HTTP {}", response.status().as_u16())));
+        }
+        serde_json::from_slice(response.body()).map_err(|_| failed("the provider did not answer with JSON".to_owned()))
+    }
+
+    /// Makes the grant live, or lets it wait for verification.
+    async fn settle(
+        &self,
+        env: EnvironmentId,
+        link: &LinkRow,
+        grounds: &Arc<Grounds>,
+        granted: Granted,
+    ) -> Result<CallbackEnd> {
+        let settings = self.settings(env).await?;
+        // A link that names a verification URL is verified, whatever the environment's mode.
+        let mode = if link.user_verify_url.is_empty() {
+            settings.verification
+        } else {
+            Verification::Custom
+        };
+        if mode == Verification::None {
+            self.activate(env, link, grounds, granted).await?;
+            return Ok(CallbackEnd::Connected);
+        }
+        let request = random_token(&*self.ctx().rng, "", 32);
+        let end = match mode {
+            Verification::Custom => CallbackEnd::Application(verification_url(link, &request)?),
+            _ => CallbackEnd::SignIn(request.clone()),
+        };
+        self.hold(env, link, grounds, granted, &request).await?;
+        Ok(end)
+    }
+
+    /// Stores the grant beside the live credential (AK-321, AK-323).
+    async fn hold(
+        &self,
+        env: EnvironmentId,
+        link: &LinkRow,
+        grounds: &Grounds,
+        granted: Granted,
+        request: &Secret<String>,
+    ) -> Result<()> {
+        let (ctx, now, id) = (self.ctx(), self.ctx().clock.now(), grounds.account.id);
+        let pending = PendingGrant {
+            credential: granted.credential,
+            expires_at: granted.expires_at.map(Timestamp::as_micros),
+            account_values: granted.account_values,
+        };
+        let row = PendingGrantRow {
+            link_id: link.id,
+            account_id: id,
+            identifier: link.identifier.clone(),
+            sealed: self.seal(env, Sealed::Pending(&id.to_string()), &pending).await?,
+            attempts: 0,
+        };
+        let hash = ctx.keys.hasher.hash(purpose::REQUEST, request.expose());
+        let mut account = grounds.account.clone();
+        account.status = AccountStatus::PendingVerification;
+        let mut tx = ctx.db.begin(env).await?;
+        auth_links::insert_pending(&mut tx, hash.as_bytes(), &row, now, now.plus(VERIFICATION_LIFETIME)).await?;
+        connected_accounts::set_status(&mut tx, id, account.status.as_str(), "", now).await?;
+        let event = AccountEvent::OauthTokensFetched;
+        record::account_event(&mut tx, ctx, event, &account, &grounds.connection, "").await?;
+        record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        Ok(())
+    }
+
+    /// Makes a grant live at once and voids all links of the account (AK-301).
+    async fn activate(
+        &self,
+        env: EnvironmentId,
+        link: &LinkRow,
+        grounds: &Arc<Grounds>,
+        granted: Granted,
+    ) -> Result<()> {
+        let pending = PendingGrant {
+            credential: granted.credential,
+            expires_at: granted.expires_at.map(Timestamp::as_micros),
+            account_values: granted.account_values,
+        };
+        let mut tx = self.ctx().db.begin(env).await?;
+        let account = grounds.account.clone();
+        let event = AccountEvent::OauthTokensFetched;
+        record::account_event(&mut tx, self.ctx(), event, &account, &grounds.connection, "").await?;
+        self.make_live(&mut tx, env, link.id, grounds, pending).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, account.id);
+        Ok(())
+    }
+}
+
+/// The application's page with the request and the developer's state; its own query is kept.
+fn verification_url(link: &LinkRow, request: &Secret<String>) -> Result<Url> {
+    if link.user_verify_url.is_empty() {
+        return Err(CallbackError::NoVerifyUrl);
+    }
+    let mut url = Url::parse(&link.user_verify_url).map_err(|_| CallbackError::NoVerifyUrl)?;
+    url.query_pairs_mut().append_pair("auth_request_id", request.expose());
+    if !link.client_state.is_empty() {
+        url.query_pairs_mut().append_pair("state", &link.client_state);
+    }
+    Ok(url)
+}

@@ -1,0 +1,212 @@
+//! Sending the browser to the provider (AK-304, AK-308).
+
+use super::{FLOW_LIFETIME, OpenLink, purpose};
+use crate::{
+    AgentKit, Error,
+    accounts::Grounds,
+    error::Result,
+    providers::AuthKind,
+    template,
+    vault::{GrantClient, Sealed},
+};
+use keystead_crypto::random_token;
+use keystead_oauth::{AuthorizeRequest, CodeVerifier, Scopes};
+use keystead_store::entities::auth_links::{self, FlowRow};
+use keystead_types::{AuthRequestId, EnvironmentId, Secret};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A consent begun at a provider.
+#[derive(Debug)]
+pub struct Consent {
+    /// The provider's authorization page.
+    pub url: Url,
+    /// Value of the cookie that binds the flow to this browser.
+    pub browser: Secret<String>,
+}
+
+/// What a flow must remember until the callback; sealed.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FlowSecrets {
+    /// PKCE verifier, absent when the provider rejects PKCE.
+    pub(crate) verifier: Option<String>,
+    /// The client that asks: a change of the connection meanwhile does not matter.
+    pub(crate) client: GrantClient,
+    /// Exactly as sent.
+    pub(crate) redirect_uri: String,
+}
+
+impl Grounds {
+    /// Whether the user must fill something in before the consent (AK-304).
+    pub fn asks_before_consent(&self) -> bool {
+        let missing = self.pattern.account_fields.iter().any(|field| {
+            field.required
+                && !self.account.api_config.contains_key(&field.field_name)
+                && !field.options.iter().any(|option| option.default)
+        });
+        missing || self.connection.settings.scope_selection_allowed
+    }
+
+    /// Fills a templated endpoint; a templated host must be one of the provider's (AK-471).
+    fn endpoint(&self, template: &str) -> Result<String> {
+        if !template.contains("{{") {
+            return Ok(template.to_owned());
+        }
+        let filled = template::fill_url(template, &self.template_values())?;
+        let url = Url::parse(&filled).map_err(|_| template::TemplateError::NotAUrl)?;
+        let host = url.host_str().unwrap_or_default();
+        if !template::host_allowed(host, &self.pattern.allowed_proxy_domains) {
+            return Err(template::TemplateError::HostNotAllowed(host.to_owned()).into());
+        }
+        Ok(filled)
+    }
+}
+
+impl AgentKit {
+    /// Starts a trip to the provider: a new flow row, and the URL to send the browser to.
+    ///
+    /// # Errors
+    /// [`Error::Template`], [`Error::ConnectionIncomplete`], [`Error::Unsupported`].
+    pub async fn begin_consent(&self, env: EnvironmentId, link: &OpenLink) -> Result<Consent> {
+        let grounds = &link.grounds;
+        match grounds.connection.kind {
+            AuthKind::Oauth | AuthKind::SmartFhir => {}
+            AuthKind::TrelloOauth1 => return Err(Error::Unsupported("the OAuth 1.0a consent")),
+            other => return Err(Error::AuthTypeMismatch { expected: other.as_str() }),
+        }
+        let incomplete = |missing| Error::ConnectionIncomplete {
+            name: grounds.connection.key_id.clone(),
+            missing,
+        };
+        let pattern = Some(&grounds.pattern);
+        let authorize = grounds.connection.authorize_uri(pattern).ok_or_else(|| incomplete("authorize_uri"))?;
+        let token = grounds.connection.token_uri(pattern).ok_or_else(|| incomplete("token_uri"))?;
+        let authorize = grounds.endpoint(&with_tenant(authorize, grounds))?;
+        let token = grounds.endpoint(&with_tenant(token, grounds))?;
+        let client = grounds.connection.grant_client(token, pattern);
+
+        let ctx = self.ctx();
+        let state = random_token(&*ctx.rng, "", 32);
+        let browser = random_token(&*ctx.rng, "", 32);
+        let verifier = grounds.connection.pkce(pattern).then(|| CodeVerifier::generate(&*ctx.rng));
+        let redirect_uri = self.redirect_uri(env, grounds.connection.id).await?;
+        let scopes = grounds.wanted_scopes();
+        let url = authorize_url(grounds, &authorize, &client, &redirect_uri, state.expose(), verifier.as_ref(), &scopes)?;
+
+        let id: AuthRequestId = ctx.ids.next(&*ctx.clock);
+        let secrets = FlowSecrets {
+            verifier: verifier.map(|verifier| verifier.secret().expose().clone()),
+            client,
+            redirect_uri,
+        };
+        let sealed = self.seal(env, Sealed::Flow(&id.to_string()), &secrets).await?;
+        let hasher = &ctx.keys.hasher;
+        let row = FlowRow {
+            id,
+            link_id: link.row.id,
+            connection_id: grounds.connection.id,
+            browser_hash: hasher.hash(purpose::BROWSER, browser.expose()).as_bytes().to_vec(),
+            sealed,
+            scopes: serde_json::json!(scopes),
+        };
+        let now = ctx.clock.now();
+        let state_hash = hasher.hash(purpose::STATE, state.expose());
+        let mut tx = ctx.db.begin(env).await?;
+        auth_links::insert_flow(&mut tx, state_hash.as_bytes(), &row, now, now.plus(FLOW_LIFETIME)).await?;
+        tx.commit().await?;
+        Ok(Consent { url, browser })
+    }
+}
+
+/// Entra endpoints name the tenant in their path (AK-105).
+fn with_tenant(endpoint: &str, grounds: &Grounds) -> String {
+    match grounds.connection.settings.tenant_id.as_deref().filter(|id| !id.is_empty()) {
+        Some(tenant) if endpoint.starts_with("https://login.microsoftonline.com/") => {
+            endpoint.replacen("/common/", &format!("/{tenant}/"), 1)
+        }
+        _ => endpoint.to_owned(),
+    }
+}
+
+fn authorize_url(
+    grounds: &Grounds,
+    endpoint: &str,
+    client: &GrantClient,
+    redirect_uri: &str,
+    state: &str,
+    verifier: Option<&CodeVerifier>,
+    scopes: &[String],
+) -> Result<Url> {
+    let settings = &grounds.connection.settings;
+    let oauth = grounds.pattern.oauth_config.as_ref();
+    let separator = oauth.and_then(|oauth| oauth.scope_separator.as_deref()).unwrap_or(" ");
+    let parameter = settings
+        .custom_scope_name
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .or_else(|| oauth.and_then(|oauth| oauth.custom_scope_name.as_deref()))
+        .unwrap_or("scope");
+    let mut extra: Vec<(String, String)> = Vec::new();
+    let mut put = |name: &str, value: &str| {
+        extra.retain(|(known, _)| known != name);
+        extra.push((name.to_owned(), value.to_owned()));
+    };
+    for (name, value) in oauth.map(|oauth| &oauth.extra_authorize_params).into_iter().flatten() {
+        put(name, value);
+    }
+    for (name, value) in &settings.extra_authorize_params {
+        put(name, value);
+    }
+    for (name, value) in [
+        ("prompt", &settings.prompt),
+        ("access_type", &settings.access_type),
+        ("token_access_type", &settings.token_access_type),
+    ] {
+        if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+            put(name, value);
+        }
+    }
+    if let Some(smart) = &settings.smart
+        && !smart.aud.is_empty()
+    {
+        put("aud", &smart.aud);
+    }
+    if grounds.pattern.is_mcp {
+        put("resource", grounds.base_url());
+    }
+    let optional: Option<Vec<String>> = settings.optional_scopes.as_ref().map(|optional| {
+        let chosen = grounds.account.scope_selection.as_ref();
+        optional
+            .scopes
+            .iter()
+            .filter(|scope| chosen.is_none_or(|chosen| chosen.optional_scopes.contains(scope)))
+            .cloned()
+            .collect()
+    });
+    let optional_parameter = settings
+        .optional_scopes
+        .as_ref()
+        .map(|optional| optional.field_name.as_str())
+        .filter(|name| !name.is_empty())
+        .unwrap_or("optional_scope");
+    let challenge = verifier.map(CodeVerifier::challenge);
+    let request = AuthorizeRequest {
+        endpoint,
+        client_id: &client.client_id,
+        redirect_uri,
+        state,
+        scopes: Scopes {
+            parameter,
+            values: scopes,
+            separator,
+        },
+        optional_scopes: optional.as_deref().map(|values| Scopes {
+            parameter: optional_parameter,
+            values,
+            separator,
+        }),
+        challenge: challenge.as_deref(),
+        extra: &extra,
+    };
+    request.url().map_err(|error| Error::field("oauth_config", &error.to_string()))
+}

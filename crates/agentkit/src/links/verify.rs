@@ -1,0 +1,136 @@
+//! Who consented is confirmed: a waiting grant becomes live (AK-322).
+
+use super::{MAX_VERIFY_ATTEMPTS, callback::PendingGrant, purpose};
+use crate::{
+    AgentKit, Error,
+    accounts::{AccountStatus, Grounds},
+    error::Result,
+    record::{self, AccountEvent},
+    vault::Sealed,
+};
+use keystead_identity::Actor;
+use keystead_store::{
+    Tx,
+    entities::{
+        auth_links::{self, PendingGrantRow},
+        connected_accounts,
+    },
+};
+use keystead_types::{AuthRequestId, EnvironmentId, Secret, Timestamp};
+use serde_json::Value;
+use std::sync::Arc;
+
+impl AgentKit {
+    /// The application says who consented. Gives the page to end on.
+    ///
+    /// # Errors
+    /// [`Error::AuthRequestNotFound`], [`Error::IdentifierMismatch`] (five of them discard the
+    /// grant).
+    pub async fn verify_user(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        request: &Secret<String>,
+        identifier: &str,
+    ) -> Result<String> {
+        let hash = self.ctx().keys.hasher.hash(purpose::REQUEST, request.expose());
+        let pending = self.pending(env, hash.as_bytes()).await?;
+        // SECURITY: compared by keyed hash, so the time tells nothing of the stored identifier.
+        let hasher = &self.ctx().keys.hasher;
+        let same = hasher.hash("identifier", identifier) == hasher.hash("identifier", &pending.identifier);
+        if !same {
+            let mut tx = self.ctx().db.begin(env).await?;
+            auth_links::count_pending_attempt(&mut tx, hash.as_bytes()).await?;
+            tx.commit().await?;
+            return Err(Error::IdentifierMismatch);
+        }
+        self.accept(env, actor, hash.as_bytes(), pending).await
+    }
+
+    /// A signed-in member of the workspace finishes the flow (AK-320). The caller has checked the
+    /// session.
+    ///
+    /// # Errors
+    /// [`Error::AuthRequestNotFound`].
+    pub async fn verify_member(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        request: &Secret<String>,
+    ) -> Result<String> {
+        let hash = self.ctx().keys.hasher.hash(purpose::REQUEST, request.expose());
+        let pending = self.pending(env, hash.as_bytes()).await?;
+        let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), pending.link_id).await?;
+        // SECURITY: a request whose application must verify the user cannot be finished by a member.
+        if link.is_none_or(|link| !link.user_verify_url.is_empty()) {
+            return Err(Error::AuthRequestNotFound);
+        }
+        self.accept(env, actor, hash.as_bytes(), pending).await
+    }
+
+    async fn pending(&self, env: EnvironmentId, hash: &[u8]) -> Result<PendingGrantRow> {
+        let now = self.ctx().clock.now();
+        auth_links::find_pending(&mut self.ctx().db.read(env), hash, now, MAX_VERIFY_ATTEMPTS)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)
+    }
+
+    async fn accept(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        hash: &[u8],
+        pending: PendingGrantRow,
+    ) -> Result<String> {
+        let grounds = self.grounds_of(env, pending.account_id).await.map_err(|error| match error {
+            Error::AccountNotFound => Error::AuthRequestNotFound,
+            other => other,
+        })?;
+        let id = pending.account_id.to_string();
+        let grant: PendingGrant = self.open_sealed(env, Sealed::Pending(&id), &pending.sealed).await?;
+        let mut tx = self.ctx().db.begin(env).await?;
+        if !auth_links::consume_pending(&mut tx, hash, self.ctx().clock.now()).await? {
+            return Err(Error::AuthRequestNotFound);
+        }
+        self.make_live(&mut tx, env, pending.link_id, &grounds, grant).await?;
+        record::audit(&mut tx, self.ctx(), actor, "connected_account.verified", &id).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, pending.account_id);
+        Ok(format!("{}/connect/success", self.base_url(env).await?))
+    }
+
+    /// Stores a grant as the account's credential and voids every link of the account.
+    pub(crate) async fn make_live(
+        &self,
+        tx: &mut Tx,
+        env: EnvironmentId,
+        link: AuthRequestId,
+        grounds: &Arc<Grounds>,
+        grant: PendingGrant,
+    ) -> Result<()> {
+        let (ctx, now, id) = (self.ctx(), self.ctx().clock.now(), grounds.account.id);
+        // SECURITY: a link works once, even when two browsers finish it at the same moment.
+        if !auth_links::complete_link(tx, link, now).await? {
+            return Err(Error::AuthRequestNotFound);
+        }
+        auth_links::complete_links(tx, id, now).await?;
+        let expires_at = grant.expires_at.map(Timestamp::from_micros);
+        let new = self
+            .sealed_grant(env, id, &grounds.connection, &grant.credential, expires_at, now)
+            .await?;
+        if !grant.account_values.is_empty() {
+            let mut config = grounds.account.api_config.clone();
+            config.extend(grant.account_values);
+            let selection = grounds.account.scope_selection.as_ref().map(|selection| serde_json::json!(selection));
+            connected_accounts::set_config(tx, id, &Value::Object(config), selection.as_ref(), now).await?;
+        }
+        connected_accounts::set_credential(tx, id, &new, now).await?;
+        let mut account = grounds.account.clone();
+        account.status = AccountStatus::Active;
+        account.token_expires_at = expires_at;
+        let event = AccountEvent::OauthSucceeded;
+        record::account_event(tx, ctx, event, &account, &grounds.connection, "").await?;
+        record::status_change(tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! Connectors: the built-in catalogue and the developer's own.
+
+mod custom;
+mod model;
+mod service;
+
+pub use custom::{check_proxy_url, identifier, name_key, parse_patterns};
+pub use model::*;
+pub use service::{CustomProviderInput, CustomProviderPatch, ProviderFilter};

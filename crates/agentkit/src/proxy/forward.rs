@@ -1,0 +1,391 @@
+//! Forwarding one call (3.6).
+
+use super::{
+    headers,
+    target::{self, TargetError},
+};
+use crate::{
+    AgentKit, Error,
+    accounts::{AccountKey, Grounds},
+    connections::{Backoff, RequestPolicy},
+    error::Result,
+    template,
+    vault::{CredentialHeader, Force, credential_headers},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use keystead_net::{FetchError, Limits, RequestBody, ResponseBody};
+use keystead_store::entities::agentkit::ToolCall;
+use keystead_types::{EnvironmentId, ExecutionId, Reason, Timestamp};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use url::Url;
+
+/// One call as it came in.
+pub struct ProxyCall {
+    /// The account.
+    pub key: AccountKey,
+    /// Method.
+    pub method: Method,
+    /// Path after `/proxy`, as sent.
+    pub path: String,
+    /// Query, as sent.
+    pub query: Option<String>,
+    /// All headers of the caller.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: ProxyBody,
+}
+
+/// A body that is small enough to be sent twice, or one that streams through.
+pub enum ProxyBody {
+    /// In memory.
+    Buffered(Bytes),
+    /// On its way.
+    Streamed(RequestBody),
+}
+
+/// The provider's answer.
+pub struct ProxyAnswer {
+    /// Id of the call in the log.
+    pub execution_id: ExecutionId,
+    /// Status, headers that may be returned, and the body as it arrives.
+    pub response: Response<ResponseBody>,
+}
+
+/// The call did not get an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// It was not sent.
+    #[error(transparent)]
+    Refused(#[from] Error),
+    /// The provider did not answer.
+    #[error(transparent)]
+    Upstream(#[from] FetchError),
+}
+
+impl ProxyError {
+    /// Status of the platform's answer (AK-454).
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::Refused(error) => match error {
+                Error::ProviderUnavailable(_) => 502,
+                other => other.code().grpc().http_status(),
+            },
+            Self::Upstream(FetchError::Blocked { .. }) => 403,
+            Self::Upstream(FetchError::Timeout) => 504,
+            Self::Upstream(FetchError::RequestBody { .. }) => 400,
+            Self::Upstream(_) => 502,
+        }
+    }
+
+    /// The reason, for the error body.
+    pub fn reason(&self) -> &dyn Reason {
+        match self {
+            Self::Refused(error) => error,
+            Self::Upstream(error) => error,
+        }
+    }
+}
+
+impl AgentKit {
+    /// Sends a call with the account's credential and gives the provider's answer, whatever its
+    /// status.
+    ///
+    /// # Errors
+    /// [`ProxyError`] when there is no answer of the provider.
+    pub async fn proxy(&self, env: EnvironmentId, call: ProxyCall) -> std::result::Result<ProxyAnswer, ProxyError> {
+        let grounds = self.remembered(env, call.key.clone().normalised()).await?;
+        let execution = self.ctx().ids.next(&*self.ctx().clock);
+        let (method, path) = (call.method.clone(), call.path.clone());
+        let started = (self.ctx().clock.now(), Instant::now());
+        let outcome = self.forward(&grounds, call).await;
+        self.log_call(&grounds, execution, &method, &path, started, &outcome);
+        Ok(ProxyAnswer {
+            execution_id: execution,
+            response: outcome?,
+        })
+    }
+
+    async fn remembered(&self, env: EnvironmentId, key: AccountKey) -> Result<Arc<Grounds>> {
+        if let Some(grounds) = self.snapshots().find(env, &key) {
+            return Ok(grounds);
+        }
+        let grounds = self.grounds(env, key.clone()).await?;
+        self.snapshots().remember(key, &grounds);
+        Ok(grounds)
+    }
+
+    async fn forward(
+        &self,
+        grounds: &Arc<Grounds>,
+        call: ProxyCall,
+    ) -> std::result::Result<Response<ResponseBody>, ProxyError> {
+        grounds.require_active()?;
+        if !grounds.provider.proxy_enabled {
+            return Err(Error::ProxyDisabled(grounds.provider.identifier.clone()).into());
+        }
+        let policy = RequestPolicy::of(&grounds.connection.settings, &grounds.account.api_config);
+        if let Some(limit) = policy.rate_limit {
+            self.limiters().pass(grounds.connection.id, limit).await?;
+        }
+        let url = target_url(grounds, &call.path, call.query.as_deref())?;
+        let fresh = self.fresh(Arc::clone(grounds), Force::IfDue).await?;
+        if !Arc::ptr_eq(&fresh, grounds) {
+            self.snapshots().remember(call.key.clone().normalised(), &fresh);
+        }
+        let outgoing = Outgoing {
+            headers: headers::forwarded(&call.headers),
+            method: call.method,
+            url,
+            deadline: Instant::now() + policy.timeout,
+            policy,
+        };
+        match call.body {
+            ProxyBody::Streamed(body) => {
+                let request = outgoing.request(&fresh, body)?;
+                let response = self.http().stream(request, outgoing.limits()).await?;
+                if response.status() == StatusCode::UNAUTHORIZED && fresh.is_refreshable() {
+                    // The body is gone, so this answer stands; the next call has a new token.
+                    self.refresh_after_401(&fresh).await;
+                }
+                Ok(returned(response))
+            }
+            ProxyBody::Buffered(body) => Ok(returned(self.send_buffered(fresh, &outgoing, body).await?)),
+        }
+    }
+
+    /// Sends a call that may be repeated: after a refused token once (AK-226), and as often as the
+    /// connection's retry policy says (AK-115).
+    async fn send_buffered(
+        &self,
+        mut grounds: Arc<Grounds>,
+        outgoing: &Outgoing,
+        body: Bytes,
+    ) -> std::result::Result<Response<ResponseBody>, ProxyError> {
+        let mut refreshed = false;
+        let mut attempt = 0;
+        loop {
+            let request = outgoing.request(&grounds, RequestBody::from(body.clone()))?;
+            let result = self.http().stream(request, outgoing.limits()).await;
+            let refused = matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
+            if refused && !refreshed && grounds.is_refreshable() {
+                refreshed = true;
+                let version = grounds.account.credential_version;
+                match self.fresh(Arc::clone(&grounds), Force::Version(version)).await {
+                    Ok(fresh) => {
+                        grounds = fresh;
+                        continue;
+                    }
+                    // The provider's own answer says more than ours would.
+                    Err(_) => return Ok(result?),
+                }
+            }
+            let Some(pause) = outgoing.pause_before_retry(&result, attempt) else {
+                return Ok(result?);
+            };
+            attempt += 1;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn refresh_after_401(&self, grounds: &Arc<Grounds>) {
+        let version = grounds.account.credential_version;
+        if let Err(error) = self.fresh(Arc::clone(grounds), Force::Version(version)).await {
+            tracing::info!(account = %grounds.account.id, %error, "refresh after a refused token");
+        }
+    }
+
+    fn log_call(
+        &self,
+        grounds: &Grounds,
+        execution: ExecutionId,
+        method: &Method,
+        path: &str,
+        (started_at, began): (Timestamp, Instant),
+        outcome: &std::result::Result<Response<ResponseBody>, ProxyError>,
+    ) {
+        let (status, http_status, error_code) = match outcome {
+            Ok(response) if response.status().as_u16() < 400 => ("success", Some(response.status().as_u16()), ""),
+            Ok(response) => ("provider_error", Some(response.status().as_u16()), ""),
+            Err(error @ ProxyError::Upstream(_)) => ("provider_error", None, error.reason().code().as_str()),
+            Err(error) => ("platform_error", None, error.reason().code().as_str()),
+        };
+        let call = ToolCall {
+            id: self.ctx().ids.next(&*self.ctx().clock),
+            execution_id: execution,
+            source: "PROXY".to_owned(),
+            tool_name: tool_name(method, path),
+            provider: grounds.provider.identifier.clone(),
+            connection_id: grounds.connection.id,
+            connection_name: grounds.connection.key_id.clone(),
+            account_id: grounds.account.id,
+            identifier: grounds.account.identifier.clone(),
+            status: status.to_owned(),
+            http_status: http_status.map(i64::from),
+            error_code: error_code.to_owned(),
+            duration_micros: i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX),
+            started_at,
+        };
+        self.calls().add(grounds.environment, call);
+    }
+}
+
+/// Method and path without what looks like an id, so that rows group and hold no personal data.
+fn tool_name(method: &Method, path: &str) -> String {
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| {
+            let opaque = segment.len() > 24 || segment.contains(['@', '%']) || segment.bytes().any(|b| b.is_ascii_digit());
+            if opaque && !is_version(segment) { "{id}" } else { segment }
+        })
+        .collect();
+    format!("{method} {}", segments.join("/"))
+}
+
+fn is_version(segment: &str) -> bool {
+    let digits = segment.strip_prefix('v').unwrap_or(segment);
+    segment.len() <= 6 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url> {
+    let values = grounds.template_values();
+    let base = grounds.base_url();
+    // Fixed hosts are the provider's own; only filled-in ones need the list.
+    let allowed: &[String] = if base.contains("{{") {
+        &grounds.pattern.allowed_proxy_domains
+    } else {
+        &[]
+    };
+    target::resolve(base, &values, allowed, path, query).map_err(|error| match error {
+        TargetError::Template(error) => Error::Template(error),
+        TargetError::Path(why) => Error::TargetNotAllowed(why.to_owned()),
+    })
+}
+
+/// A call on its way out.
+struct Outgoing {
+    headers: HeaderMap,
+    method: Method,
+    url: Url,
+    policy: RequestPolicy,
+    deadline: Instant,
+}
+
+impl Outgoing {
+    fn limits(&self) -> Limits {
+        Limits {
+            timeout: self.deadline.saturating_duration_since(Instant::now()),
+            ..Limits::PROXY
+        }
+    }
+
+    /// The request with the credential; the credential's headers win over the caller's.
+    fn request(&self, grounds: &Grounds, body: RequestBody) -> Result<Request<RequestBody>> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self
+            .url
+            .as_str()
+            .parse()
+            .map_err(|_| Error::TargetNotAllowed("it is not a valid URL".to_owned()))?;
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        let values = grounds.template_values();
+        let fixed = grounds.provider.default_headers();
+        for (name, template) in fixed.iter().chain(&self.policy.base_headers) {
+            let value = template::fill_header(template, &values)?;
+            if let Some((name, value)) = legal(name, &value)
+                && !headers.contains_key(&name)
+            {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(agent) = &self.policy.user_agent
+            && let Ok(agent) = HeaderValue::try_from(agent)
+        {
+            headers.insert(header::USER_AGENT, agent);
+        }
+        let developer_token = &grounds.connection.secrets.developer_token;
+        if !developer_token.is_empty()
+            && let Ok(mut value) = HeaderValue::try_from(developer_token)
+        {
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_static("developer-token"), value);
+        }
+        let credentials = credential_headers(&grounds.pattern, &grounds.credential)
+            .map_err(|missing| Error::field(&missing.0, "has no value on the connected account"))?;
+        for CredentialHeader { name, value } in credentials {
+            let name = HeaderName::try_from(&name).map_err(|_| Error::field("auth_header_key_override", "is not a header name"))?;
+            let mut value = HeaderValue::try_from(value.expose().as_str())
+                .map_err(|_| Error::field(name.as_str(), "the stored credential cannot be sent in a header"))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(request)
+    }
+
+    /// Only idempotent methods, only failures that may pass, never beyond the deadline (AK-115).
+    fn pause_before_retry(
+        &self,
+        result: &std::result::Result<Response<ResponseBody>, FetchError>,
+        attempt: u32,
+    ) -> Option<Duration> {
+        let idempotent = matches!(
+            self.method,
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        );
+        if !idempotent || attempt >= self.policy.retries {
+            return None;
+        }
+        let asked = match result {
+            Ok(response) => match response.status().as_u16() {
+                429 | 502 | 503 | 504 => retry_after(response.headers()),
+                _ => return None,
+            },
+            Err(FetchError::Connect { .. } | FetchError::Dns { .. }) => None,
+            Err(_) => return None,
+        };
+        let step = Duration::from_millis(200);
+        let own = match self.policy.backoff {
+            Backoff::Exponential => step * 2_u32.saturating_pow(attempt),
+            Backoff::Linear => step * (attempt + 1),
+            Backoff::Fixed => step,
+        };
+        let pause = asked.unwrap_or(own);
+        (Instant::now() + pause < self.deadline).then_some(pause)
+    }
+}
+
+fn legal(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn returned(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    parts.headers = headers::returned(&parts.headers);
+    Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AK-459
+    #[test]
+    fn logged_names_hold_no_ids() {
+        for (path, expected) in [
+            ("/gmail/v1/users/me/messages", "GET /gmail/v1/users/me/messages"),
+            ("/users/12345", "GET /users/{id}"),
+            ("/users/ada@example.com/x", "GET /users/{id}/x"),
+            ("/1.0/users/me", "GET /1.0/users/me"),
+        ] {
+            assert_eq!(tool_name(&Method::GET, path), expected);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Which headers cross the proxy (AK-453, AK-456).
+
+use http::{HeaderMap, HeaderName, header};
+
+/// Hop-by-hop headers (RFC 9110 section 7.6.1) and what older proxies send.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
+
+/// The caller's own headers: they are for this server, or would leak who called.
+const NOT_FORWARDED: &[&str] = &[
+    "authorization",
+    "connection_name",
+    "connection-name",
+    "x-connection-name",
+    "identifier",
+    "x-identifier",
+    "connected_account_id",
+    "connected-account-id",
+    "x-connected-account-id",
+    "organization_id",
+    "user_id",
+    "cookie",
+    "host",
+    "content-length",
+    "expect",
+    "x-sdk-version",
+    "x-api-version",
+    "x-request-id",
+    "user-agent",
+    "forwarded",
+    "via",
+    "x-real-ip",
+];
+
+/// Answers of the provider that would act on this server's origin.
+const NOT_RETURNED: &[&str] = &[
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "alt-svc",
+    "clear-site-data",
+    "public-key-pins",
+    "x-scalekit-execution-id",
+    "x-scalekit-source",
+];
+
+/// The caller's headers that go upstream.
+pub fn forwarded(from: &HeaderMap) -> HeaderMap {
+    let named = named_by_connection(from);
+    filtered(from, |name| {
+        let text = name.as_str();
+        !HOP_BY_HOP.contains(&text)
+            && !NOT_FORWARDED.contains(&text)
+            && !text.starts_with("x-forwarded-")
+            && !text.starts_with("sec-fetch-")
+            && !named.contains(name)
+    })
+}
+
+/// The provider's headers that go back to the caller.
+pub fn returned(from: &HeaderMap) -> HeaderMap {
+    let named = named_by_connection(from);
+    filtered(from, |name| {
+        let text = name.as_str();
+        !HOP_BY_HOP.contains(&text)
+            && !NOT_RETURNED.contains(&text)
+            && !text.starts_with("access-control-")
+            && !named.contains(name)
+    })
+}
+
+fn filtered(from: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(from.len());
+    for (name, value) in from {
+        if keep(name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// Headers that `Connection` declares hop-by-hop.
+fn named_by_connection(from: &HeaderMap) -> Vec<HeaderName> {
+    from.get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    /// AK-456
+    #[test]
+    fn the_callers_credentials_and_addressing_stay_here() {
+        let sent = map(&[
+            ("authorization", "Bearer platform"),
+            ("connection_name", "gmail"),
+            ("identifier", "user_1"),
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-sdk-version", "1"),
+            ("user-agent", "SDK"),
+            ("connection", "keep-alive, x-private"),
+            ("x-private", "hop"),
+            ("te", "trailers"),
+            ("accept", "application/json"),
+            ("soapaction", "urn:x"),
+            ("x-multi", "1"),
+            ("x-multi", "2"),
+        ]);
+        let kept = map(&[
+            ("accept", "application/json"),
+            ("soapaction", "urn:x"),
+            ("x-multi", "1"),
+            ("x-multi", "2"),
+        ]);
+        assert_eq!(forwarded(&sent), kept);
+    }
+
+    /// AK-453
+    #[test]
+    fn the_provider_cannot_act_on_our_origin() {
+        let sent = map(&[
+            ("set-cookie", "a=b"),
+            ("strict-transport-security", "max-age=1"),
+            ("alt-svc", "h3"),
+            ("access-control-allow-origin", "*"),
+            ("transfer-encoding", "chunked"),
+            ("x-scalekit-source", "platform"),
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("retry-after", "3"),
+        ]);
+        let kept = map(&[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("retry-after", "3"),
+        ]);
+        assert_eq!(returned(&sent), kept);
+    }
+}

@@ -1,0 +1,13 @@
+//! Raw API calls with the user's credential attached (AK-450..AK-472).
+
+mod forward;
+mod headers;
+mod limits;
+mod log;
+mod snapshots;
+mod target;
+
+pub use forward::{ProxyAnswer, ProxyBody, ProxyCall, ProxyError};
+pub(crate) use limits::Limiters;
+pub(crate) use log::CallLog;
+pub(crate) use snapshots::Snapshots;

@@ -1,0 +1,70 @@
+//! What is remembered of accounts between calls, so that a warm call reads no row.
+//!
+//! Every change made by this process forgets the account at once. On PostgreSQL other nodes may
+//! change it too, so nothing is believed for longer than a second.
+
+use crate::accounts::{AccountKey, Grounds};
+use keystead_identity::Context;
+use keystead_store::Engine;
+use keystead_types::{ConnectedAccountId, EnvironmentId};
+use moka::sync::Cache;
+use std::{sync::Arc, time::Duration};
+
+type AccountAt = (EnvironmentId, ConnectedAccountId);
+type AddressAt = (EnvironmentId, AccountKey);
+
+/// Remembered accounts and the keys that lead to them.
+pub(crate) struct Snapshots {
+    accounts: Cache<AccountAt, Arc<Grounds>>,
+    addresses: Cache<AddressAt, ConnectedAccountId>,
+}
+
+impl Snapshots {
+    pub(crate) fn new(ctx: &Context) -> Self {
+        let believed = match ctx.db.engine() {
+            Engine::Sqlite => Duration::from_secs(60),
+            Engine::Postgres => Duration::from_secs(1),
+        };
+        Self {
+            accounts: Cache::builder().max_capacity(10_000).time_to_live(believed).build(),
+            addresses: Cache::builder()
+                .max_capacity(20_000)
+                .time_to_live(believed)
+                .support_invalidation_closures()
+                .build(),
+        }
+    }
+
+    pub(crate) fn find(&self, env: EnvironmentId, key: &AccountKey) -> Option<Arc<Grounds>> {
+        let id = self.addresses.get(&(env, key.clone()))?;
+        self.accounts.get(&(env, id))
+    }
+
+    pub(crate) fn remember(&self, key: AccountKey, grounds: &Arc<Grounds>) {
+        let at = (grounds.environment, grounds.account.id);
+        self.addresses.insert((grounds.environment, key), at.1);
+        self.accounts.insert(at, Arc::clone(grounds));
+    }
+
+    /// After a change of one account.
+    pub(crate) fn forget(&self, env: EnvironmentId, account: ConnectedAccountId) {
+        self.accounts.invalidate(&(env, account));
+    }
+
+    /// After an account of the identifier came or went: keys may lead elsewhere now.
+    pub(crate) fn forget_address(&self, env: EnvironmentId, identifier: &str) {
+        let identifier = identifier.to_owned();
+        let refused = self.addresses.invalidate_entries_if(move |(known, key), _| {
+            *known == env && key.identifier.as_deref().is_none_or(|known| known == identifier)
+        });
+        if refused.is_err() {
+            self.addresses.invalidate_all();
+        }
+    }
+
+    /// After a change that may touch many accounts.
+    pub(crate) fn forget_environment(&self, _env: EnvironmentId) {
+        self.addresses.invalidate_all();
+        self.accounts.invalidate_all();
+    }
+}

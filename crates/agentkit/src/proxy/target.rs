@@ -1,0 +1,148 @@
+//! Where a proxied call goes (AK-451, AK-472).
+
+use crate::template::{TemplateError, Values, fill_url, host_allowed};
+use url::Url;
+
+/// The target cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TargetError {
+    /// A template variable has no or no legal value.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The path tries to leave the provider's base URL.
+    #[error("the path is not allowed: {0}")]
+    Path(&'static str),
+}
+
+/// Joins the filled base URL with the caller's path and query, both kept byte for byte.
+///
+/// `path` starts after `/proxy`, `query` has no `?`.
+pub fn resolve(
+    base: &str,
+    values: &Values,
+    allowed_hosts: &[String],
+    path: &str,
+    query: Option<&str>,
+) -> Result<Url, TargetError> {
+    let base = fill_url(base, values)?;
+    let root = Url::parse(&base).map_err(|_| TemplateError::NotAUrl)?;
+    let host = root.host_str().ok_or(TemplateError::NotAUrl)?;
+    // SECURITY: a templated host must stay on the provider's hosts, or the user's credential
+    // could be sent anywhere.
+    if !allowed_hosts.is_empty() && !host_allowed(host, allowed_hosts) {
+        return Err(TemplateError::HostNotAllowed(host.to_owned()).into());
+    }
+    check_path(path)?;
+    let mut full = base.trim_end_matches('/').to_owned();
+    if !path.starts_with('/') {
+        full.push('/');
+    }
+    full.push_str(path);
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
+        full.push('?');
+        full.push_str(query);
+    }
+    if query.is_some_and(|query| query.contains('#')) {
+        return Err(TargetError::Path("the query holds a fragment"));
+    }
+    let url = Url::parse(&full).map_err(|_| TargetError::Path("it is not a valid URL path"))?;
+    let same_place = url.scheme() == root.scheme()
+        && url.host_str() == root.host_str()
+        && url.port() == root.port()
+        && url.username().is_empty()
+        && url.password().is_none();
+    let base_path = root.path().trim_end_matches('/');
+    let below = url
+        .path()
+        .strip_prefix(base_path)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if !same_place || !below {
+        return Err(TargetError::Path("it leaves the provider's base URL"));
+    }
+    Ok(url)
+}
+
+/// SECURITY: refuses everything that some server might read as another host or a climb.
+fn check_path(path: &str) -> Result<(), TargetError> {
+    if path.contains("//") {
+        return Err(TargetError::Path("it holds `//`"));
+    }
+    if path.contains('\\') || path.to_ascii_lowercase().contains("%5c") {
+        return Err(TargetError::Path("it holds a backslash"));
+    }
+    if path.contains('#') {
+        return Err(TargetError::Path("it holds a fragment"));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(TargetError::Path("it holds control characters"));
+    }
+    for segment in path.split('/') {
+        let decoded = percent_encoding::percent_decode_str(segment).collect::<Vec<u8>>();
+        if decoded == b"." || decoded == b".." {
+            return Err(TargetError::Path("it holds a dot segment"));
+        }
+        if decoded.iter().any(u8::is_ascii_control) {
+            return Err(TargetError::Path("it holds control characters"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain(base: &str, path: &str, query: Option<&str>) -> Result<String, TargetError> {
+        resolve(base, &Values::new(), &[], path, query).map(String::from)
+    }
+
+    /// AK-451: base path kept, order and encoding of the query preserved.
+    #[test]
+    fn the_path_is_appended_to_the_base() {
+        let cases = [
+            ("https://app.asana.com/api", "/1.0/users/me", None, "https://app.asana.com/api/1.0/users/me"),
+            ("https://app.asana.com/api/", "/1.0/users/me", None, "https://app.asana.com/api/1.0/users/me"),
+            ("https://h.test", "/a", Some("q=is%3Aunread&b=2&b=1&c=a+b"), "https://h.test/a?q=is%3Aunread&b=2&b=1&c=a+b"),
+            ("https://h.test:8443/x", "/", None, "https://h.test:8443/x/"),
+            ("https://h.test", "/a%2Fb/ü", None, "https://h.test/a%2Fb/%C3%BC"),
+        ];
+        for (base, path, query, expected) in cases {
+            assert_eq!(plain(base, path, query).unwrap(), expected);
+        }
+    }
+
+    /// AK-472
+    #[test]
+    fn a_path_that_could_leave_the_base_is_refused() {
+        for path in [
+            "//evil.com/x", "/a//b", "/../x", "/a/../../x", "/%2e%2e/x", "/.%2E/x", "/a/./b", "/a\\b",
+            "/%5C..", "/a\nb", "/a%0d%0ab", "/x#y",
+        ] {
+            assert!(plain("https://h.test/base", path, None).is_err(), "{path}");
+        }
+    }
+
+    /// AK-471
+    #[test]
+    fn a_templated_host_must_be_on_the_list() {
+        let values = Values::from([("domain".to_owned(), "evil.com".to_owned())]);
+        let allowed = ["*.zendesk.com".to_owned()];
+        assert_eq!(
+            resolve("https://{{domain}}", &values, &allowed, "/x", None),
+            Err(TargetError::Template(TemplateError::HostNotAllowed("evil.com".to_owned())))
+        );
+    }
+
+    proptest! {
+        /// AK-472
+        #[test]
+        fn no_path_or_query_changes_the_host_or_climbs(path in "/[\\PC]{0,40}", query in "\\PC{0,20}") {
+            if let Ok(url) = resolve("https://h.test/base", &Values::new(), &[], &path, Some(&query)) {
+                prop_assert_eq!(url.host_str(), Some("h.test"));
+                prop_assert!(url.path() == "/base" || url.path().starts_with("/base/"));
+                prop_assert!(url.fragment().is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! AgentKit settings of an environment.
+
+use crate::{AgentKit, Error, error::Result, record};
+use keystead_identity::Actor;
+use keystead_store::entities::agentkit;
+use keystead_types::{EnvironmentId, Internal};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Settings with their defaults.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Who confirms that the right user consented (AK-320).
+    pub verification: Verification,
+    /// Used when a link names no `user_verify_url` (AK-324).
+    pub default_user_verify_url: String,
+    /// Origins and path prefixes that a `user_verify_url` must match; none allows all (AK-325).
+    pub allowed_verify_urls: Vec<String>,
+    /// Lifetime of links in seconds (AK-302).
+    pub link_seconds: u64,
+}
+
+/// Who confirms that the right user consented.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// The developer's application.
+    Custom,
+    /// The browser must hold a dashboard session of the workspace.
+    PlatformUsers,
+    /// Nobody; development environments only (AK-326).
+    None,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            verification: Verification::PlatformUsers,
+            default_user_verify_url: String::new(),
+            allowed_verify_urls: Vec::new(),
+            link_seconds: 3600,
+        }
+    }
+}
+
+impl Settings {
+    /// Lifetime of links, 60 s to 7 d.
+    pub fn link_lifetime(&self) -> Duration {
+        Duration::from_secs(self.link_seconds.clamp(60, 7 * 24 * 3600))
+    }
+
+    /// Whether a `user_verify_url` is on the list: same origin, path below (AK-325).
+    pub fn allows_verify_url(&self, url: &str) -> bool {
+        self.allowed_verify_urls.is_empty()
+            || self.allowed_verify_urls.iter().any(|allowed| covers(allowed, url))
+    }
+}
+
+fn covers(allowed: &str, url: &str) -> bool {
+    let (Ok(allowed), Ok(url)) = (url::Url::parse(allowed), url::Url::parse(url)) else {
+        return false;
+    };
+    let below = url
+        .path()
+        .strip_prefix(allowed.path().trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    allowed.origin() == url.origin() && below
+}
+
+impl AgentKit {
+    /// The settings of an environment.
+    pub async fn settings(&self, env: EnvironmentId) -> Result<Settings> {
+        let stored = agentkit::find_settings(&mut self.ctx().db.read(env)).await?;
+        let settings = stored.map(serde_json::from_value).transpose().map_err(Internal::new)?;
+        Ok(settings.unwrap_or_default())
+    }
+
+    /// Replaces the settings of an environment.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for URLs that are none, and for mode `none` outside development (AK-326).
+    pub async fn update_settings(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        is_production: bool,
+        settings: &Settings,
+    ) -> Result<()> {
+        if is_production && settings.verification == Verification::None {
+            return Err(Error::field(
+                "verification",
+                "cannot be switched off in a production environment",
+            ));
+        }
+        let urls = settings
+            .allowed_verify_urls
+            .iter()
+            .chain(Some(&settings.default_user_verify_url).filter(|url| !url.is_empty()));
+        for url in urls {
+            if url::Url::parse(url).is_err() {
+                return Err(Error::field("user_verify_url", "must be a URL"));
+            }
+        }
+        let document = serde_json::to_value(settings).map_err(Internal::new)?;
+        let mut tx = self.ctx().db.begin(env).await?;
+        agentkit::put_settings(&mut tx, &document, self.ctx().clock.now()).await?;
+        record::audit(&mut tx, self.ctx(), actor, "agentkit_settings.updated", &env.to_string()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AK-325
+    #[test]
+    fn verification_urls_match_by_origin_and_path_prefix() {
+        let settings = Settings {
+            allowed_verify_urls: vec!["https://app.example.com/user".to_owned()],
+            ..Settings::default()
+        };
+        for (url, expected) in [
+            ("https://app.example.com/user/verify", true),
+            ("https://app.example.com/user", true),
+            ("https://app.example.com/users", false),
+            ("https://app.example.com.evil.com/user", false),
+            ("http://app.example.com/user", false),
+            ("https://app.example.com:444/user", false),
+        ] {
+            assert_eq!(settings.allows_verify_url(url), expected, "{url}");
+        }
+        assert!(Settings::default().allows_verify_url("https://anything.test"));
+    }
+}

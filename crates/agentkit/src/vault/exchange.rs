@@ -1,0 +1,115 @@
+//! Talking to a token endpoint.
+
+use super::GrantClient;
+use crate::AgentKit;
+use bytes::Bytes;
+use http::{Request, header};
+use keystead_net::{FetchError, Limits};
+use keystead_oauth::{
+    Answer, Client, ClientAuthentication, FORM_CONTENT_TYPE, FailureKind, Grant, TokenFailure,
+    TokenPaths, TokenRequest, TokenResponse, parse_refresh_response, parse_token_response,
+};
+use keystead_types::Secret;
+use std::time::Duration;
+
+/// Why there are no tokens.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    /// The provider answered, but not with tokens.
+    #[error(transparent)]
+    Answer(#[from] TokenFailure),
+    /// No answer.
+    #[error("{0}")]
+    NoAnswer(#[from] FetchError),
+    /// The endpoint is no URL.
+    #[error("the token endpoint is not a valid URL")]
+    Endpoint,
+}
+
+impl ExchangeError {
+    /// The grant is gone; asking again cannot help (AK-224).
+    pub(crate) fn is_definitive(&self) -> bool {
+        matches!(self, Self::Answer(failure) if failure.kind() == FailureKind::Definitive)
+    }
+}
+
+/// One exchange at a token endpoint.
+pub(crate) struct TokenCall<'a> {
+    /// Who asks; `None` when an assertion names the client.
+    pub(crate) client: Option<&'a GrantClient>,
+    /// The endpoint.
+    pub(crate) endpoint: &'a str,
+    /// What is exchanged.
+    pub(crate) grant: Grant<'a>,
+    /// Where the answer keeps its values.
+    pub(crate) paths: &'a TokenPaths,
+    /// Further form fields.
+    pub(crate) extra: &'a [(String, String)],
+    /// From sending to the last byte.
+    pub(crate) timeout: Duration,
+}
+
+impl AgentKit {
+    /// Asks the endpoint; after `invalid_client` once more with the other way to authenticate
+    /// (AK-227). Gives the way that worked.
+    pub(crate) async fn exchange(
+        &self,
+        call: &TokenCall<'_>,
+    ) -> Result<(TokenResponse, Option<ClientAuthentication>), ExchangeError> {
+        let configured = call.client.map(|client| {
+            client
+                .auth_method
+                .parse::<ClientAuthentication>()
+                .unwrap_or(ClientAuthentication::Post)
+        });
+        let first = self.exchange_once(call, configured).await;
+        let refused = matches!(&first, Err(ExchangeError::Answer(failure)) if failure.is_invalid_client());
+        let alternative = configured.and_then(ClientAuthentication::alternative);
+        match (refused, alternative) {
+            // SECURITY: nothing was consumed, since the client was refused before the grant was read.
+            (true, Some(other)) => match self.exchange_once(call, Some(other)).await {
+                Ok(tokens) => Ok((tokens, Some(other))),
+                Err(_) => first.map(|tokens| (tokens, configured)),
+            },
+            _ => first.map(|tokens| (tokens, configured)),
+        }
+    }
+
+    async fn exchange_once(
+        &self,
+        call: &TokenCall<'_>,
+        authentication: Option<ClientAuthentication>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        let secret = call.client.map(|client| Secret::new(client.client_secret.clone()));
+        let client = call.client.zip(authentication).map(|(client, authentication)| Client {
+            id: &client.client_id,
+            secret: secret.as_ref().filter(|secret| !secret.expose().is_empty()),
+            authentication,
+        });
+        let form = TokenRequest::new(client.as_ref(), &call.grant, call.extra);
+        let mut request = Request::post(call.endpoint)
+            .header(header::CONTENT_TYPE, FORM_CONTENT_TYPE)
+            .header(header::ACCEPT, "application/json");
+        if let Some(authorization) = &form.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.expose());
+        }
+        let body = Bytes::from(form.body.expose().clone());
+        let request = request.body(body).map_err(|_| ExchangeError::Endpoint)?;
+        let limits = Limits {
+            timeout: call.timeout,
+            ..Limits::DOCUMENT
+        };
+        let response = self.http().fetch_within(request, limits).await?;
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let answer = Answer {
+            status: response.status().as_u16(),
+            content_type: content_type.and_then(|value| value.to_str().ok()),
+            body: response.body(),
+        };
+        let parsed = match call.grant {
+            Grant::RefreshToken { .. } => parse_refresh_response(&answer, call.paths),
+            _ => parse_token_response(&answer, call.paths),
+        };
+        Ok(parsed?)
+    }
+}

@@ -1,0 +1,178 @@
+//! Access tokens made from a long-term credential: service accounts, delegation, key pairs,
+//! client credentials, signed JWTs (AK-228).
+
+use super::{Credential, ExchangeError, GrantClient, TokenCall};
+use crate::{
+    AgentKit,
+    connections::Connection,
+    providers::{AuthKind, AuthPattern},
+    template::{self, TemplateError},
+};
+use keystead_oauth::{AssertionError, Grant, ServiceAccount, TokenPaths, snowflake_key_pair_jwt};
+use keystead_types::{Secret, Timestamp};
+use serde_json::Map;
+use std::time::Duration;
+
+/// Where Google takes assertions when nothing else is configured (AK-125).
+const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
+
+/// Time for one exchange.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A fresh access token.
+pub(crate) struct Minted {
+    pub(crate) access_token: Secret<String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) scopes: Option<Vec<String>>,
+}
+
+/// Why no token could be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MintError {
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+}
+
+impl MintError {
+    /// Asking again cannot help: the stored credential is wrong or was refused.
+    pub(crate) fn is_definitive(&self) -> bool {
+        match self {
+            Self::Exchange(error) => error.is_definitive(),
+            _ => true,
+        }
+    }
+}
+
+/// What a token is made from.
+pub(crate) struct MintInput<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) pattern: &'a AuthPattern,
+    pub(crate) credential: &'a Credential,
+    pub(crate) api_config: &'a Map<String, serde_json::Value>,
+    pub(crate) scopes: &'a [String],
+}
+
+impl AgentKit {
+    /// Makes an access token.
+    pub(crate) async fn mint(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
+        match input.connection.kind {
+            AuthKind::ServiceAccount => {
+                let key = text_or_json(input.credential, "service_account_json");
+                self.google(input, &key, None).await
+            }
+            AuthKind::GoogleDwd => {
+                let key = Secret::new(input.connection.secrets.service_account_json.clone());
+                self.google(input, &key, Some(&input.credential.subject)).await
+            }
+            AuthKind::OauthM2m => self.client_credentials(input).await,
+            AuthKind::KeyPair => self.key_pair(input),
+            AuthKind::CustomJwt => Err(MintError::Unsupported("a custom JWT without a template")),
+            _ => Err(MintError::Unsupported("minting for this kind of connection")),
+        }
+    }
+
+    async fn google(
+        &self,
+        input: &MintInput<'_>,
+        key_file: &Secret<String>,
+        subject: Option<&str>,
+    ) -> Result<Minted, MintError> {
+        let account = ServiceAccount::parse(key_file)?;
+        let delegation = input.connection.settings.google_dwd.as_ref();
+        let endpoint = delegation
+            .and_then(|settings| settings.token_uri.as_deref())
+            .filter(|uri| !uri.is_empty())
+            .or_else(|| input.connection.token_uri(Some(input.pattern)))
+            .unwrap_or(GOOGLE_TOKEN_URI);
+        let assertion = account.assertion(endpoint, input.scopes, subject, self.ctx().clock.now())?;
+        self.ask(endpoint, None, Grant::JwtBearer { assertion: &assertion.token }).await
+    }
+
+    async fn client_credentials(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
+        let template = input
+            .connection
+            .token_uri(Some(input.pattern))
+            .ok_or(MintError::Missing("token_uri"))?;
+        let values = template::values_of(&[&input.credential.details, input.api_config]);
+        let endpoint = template::fill_url(template, &values)?;
+        let host = url::Url::parse(&endpoint)
+            .ok()
+            .and_then(|url| url.host_str().map(ToOwned::to_owned))
+            .ok_or(TemplateError::NotAUrl)?;
+        // SECURITY: the account's own values may fill the host; its secret must stay with the
+        // provider's hosts (AK-471).
+        let allowed = &input.pattern.allowed_proxy_domains;
+        if template.contains("{{") && !template::host_allowed(&host, allowed) {
+            return Err(TemplateError::HostNotAllowed(host).into());
+        }
+        let client = GrantClient {
+            client_id: input.credential.detail("client_id").to_owned(),
+            client_secret: input.credential.detail("client_secret").to_owned(),
+            token_uri: endpoint.clone(),
+            auth_method: input.connection.auth_method(Some(input.pattern)).to_owned(),
+        };
+        if client.client_id.is_empty() {
+            return Err(MintError::Missing("client_id"));
+        }
+        let scope = input.scopes.join(" ");
+        self.ask(&endpoint, Some(&client), Grant::ClientCredentials { scope: &scope }).await
+    }
+
+    fn key_pair(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
+        let key = Secret::new(input.credential.detail("private_key").to_owned());
+        if !input.credential.detail("private_key_passphrase").is_empty() {
+            return Err(MintError::Unsupported("an encrypted private key; paste it decrypted"));
+        }
+        let assertion = snowflake_key_pair_jwt(
+            input.credential.detail("account"),
+            input.credential.detail("user"),
+            &key,
+            self.ctx().clock.now(),
+        )?;
+        Ok(Minted {
+            access_token: assertion.token,
+            expires_at: Some(assertion.expires_at),
+            scopes: None,
+        })
+    }
+
+    async fn ask(
+        &self,
+        endpoint: &str,
+        client: Option<&GrantClient>,
+        grant: Grant<'_>,
+    ) -> Result<Minted, MintError> {
+        let call = TokenCall {
+            client,
+            endpoint,
+            grant,
+            paths: &TokenPaths::default(),
+            extra: &[],
+            timeout: EXCHANGE_TIMEOUT,
+        };
+        let (tokens, _) = self.exchange(&call).await?;
+        let now = self.ctx().clock.now();
+        Ok(Minted {
+            expires_at: tokens.expires_in.map(|lifetime| now.plus(lifetime)),
+            scopes: tokens.scopes,
+            access_token: tokens.access_token,
+        })
+    }
+}
+
+/// A detail that may have been sent as text or as an object.
+fn text_or_json(credential: &Credential, name: &str) -> Secret<String> {
+    Secret::new(match credential.details.get(name) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    })
+}

@@ -1,0 +1,16 @@
+//! The token vault: sealed credentials, and the only code that refreshes them.
+
+mod credential;
+mod exchange;
+mod flights;
+mod headers;
+mod mint;
+mod refresh;
+mod seal;
+
+pub use credential::{Credential, GrantClient, StoredCredential};
+pub(crate) use exchange::{ExchangeError, TokenCall};
+pub(crate) use flights::Flights;
+pub(crate) use headers::{CredentialHeader, credential_headers};
+pub use refresh::Force;
+pub(crate) use seal::Sealed;

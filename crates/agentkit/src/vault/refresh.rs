@@ -1,0 +1,418 @@
+//! Refresh exactly once (AK-220..AK-226).
+//!
+//! At most one request with a given refresh token is ever sent:
+//!
+//! 1. Within the process, callers of one account queue on a lock and read the row again.
+//! 2. Across processes, the holder takes a lease on the row *at the version it read*, durably,
+//!    before anything is sent. The lease is the record that the refresh token may be on its way.
+//! 3. The new tokens and the next version are committed before anybody sees them.
+//!
+//! A holder that fails cleanly gives the lease back. A holder that died leaves it behind: then
+//! nobody can know whether the provider rotated the refresh token. It is sent again only when that
+//! is known to be harmless (the provider never rotated it, or the token is minted); otherwise the
+//! user has to authorize again, because a second use would look like theft to the provider and
+//! revoke the grant anyway.
+
+use super::{
+    Credential, ExchangeError, GrantClient, TokenCall,
+    mint::{MintInput, Minted},
+};
+use crate::{
+    AgentKit, Error,
+    accounts::{Account, AccountStatus, Grounds},
+    error::Result,
+    record::{self, AccountEvent},
+    vault::Sealed,
+};
+use keystead_oauth::{Grant, TokenResponse};
+use keystead_store::entities::connected_accounts::{self, LeaseRequest, NewCredential};
+use keystead_types::{ConnectedAccountId, EnvironmentId, Internal, Secret, Timestamp};
+use std::{sync::Arc, time::Duration};
+
+/// How long others wait for a holder (AK-222).
+const LEASE: Duration = Duration::from_secs(30);
+/// Longest wait for the token endpoint; shorter than the lease.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause between looks at a lease that another process holds.
+const POLL: Duration = Duration::from_millis(40);
+/// Longest pause after transient failures (AK-224).
+const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+
+/// When a refresh is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Force {
+    /// When the token is expired or about to.
+    IfDue,
+    /// When the credential still has this version: its token was refused upstream.
+    Version(i64),
+}
+
+/// Why a refresh was made or not.
+enum Step {
+    /// Use what is there.
+    Ready,
+    /// Refresh this version.
+    Refresh,
+    /// Somebody else is at it.
+    Wait,
+}
+
+impl AgentKit {
+    /// Gives grounds with a live access token, refreshed when needed.
+    ///
+    /// # Errors
+    /// [`Error::AccountNotActive`], [`Error::ProviderUnavailable`].
+    pub(crate) async fn fresh(&self, grounds: Arc<Grounds>, force: Force) -> Result<Arc<Grounds>> {
+        let now = self.ctx().clock.now();
+        if !grounds.needs_refresh(now, force) {
+            if grounds.token_is_live(now) || !grounds.credential_ends() {
+                return Ok(grounds);
+            }
+            self.give_up(&grounds, "the access token ended and there is nothing to refresh it with").await?;
+            return Err(grounds.not_active(AccountStatus::Expired));
+        }
+        // The work goes on when the caller hangs up: tokens that were issued must be stored.
+        let kit = self.clone();
+        tokio::spawn(async move { kit.refresh_in_turn(grounds, force).await })
+            .await
+            .map_err(Internal::new)?
+    }
+
+    async fn refresh_in_turn(self, grounds: Arc<Grounds>, force: Force) -> Result<Arc<Grounds>> {
+        let (env, id) = (grounds.environment, grounds.account.id);
+        let _turn = self.flights().enter(id).await;
+        loop {
+            let current = self.grounds_of(env, id).await?;
+            current.require_active()?;
+            match self.next_step(&current, force).await? {
+                Step::Ready => return Ok(current),
+                Step::Refresh => return self.refresh_held(current).await,
+                Step::Wait => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+
+    /// Looks at a row just read and takes the lease when it is up to us.
+    async fn next_step(&self, grounds: &Grounds, force: Force) -> Result<Step> {
+        let now = self.ctx().clock.now();
+        if !grounds.needs_refresh(now, force) {
+            return Ok(Step::Ready);
+        }
+        let live = grounds.token_is_live(now) && !matches!(force, Force::Version(_));
+        if let Some(not_before) = grounds.row.refresh_not_before.filter(|at| *at > now) {
+            if live {
+                return Ok(Step::Ready);
+            }
+            let seconds = not_before.since(now).as_secs() + 1;
+            return Err(Error::ProviderUnavailable(format!("the last refresh failed; next try in {seconds} s")));
+        }
+        let lease = LeaseRequest {
+            id: grounds.account.id,
+            version: grounds.account.credential_version,
+            holder: self.holder(),
+            until: now.plus(LEASE),
+        };
+        let mut tx = self.ctx().db.begin(grounds.environment).await?;
+        if connected_accounts::acquire_lease(&mut tx, &lease).await? {
+            tx.commit().await?;
+            return Ok(Step::Refresh);
+        }
+        let abandoned = grounds.row.lease_holder.is_some()
+            && grounds.row.lease_until.is_some_and(|until| until < now);
+        if abandoned {
+            if grounds.may_send_again() {
+                if connected_accounts::take_over_lease(&mut tx, &lease, now).await? {
+                    tx.commit().await?;
+                    return Ok(Step::Refresh);
+                }
+            } else if live {
+                return Ok(Step::Ready);
+            } else {
+                drop(tx);
+                self.give_up(grounds, "a refresh was interrupted and its outcome is unknown").await?;
+                return Ok(Step::Wait);
+            }
+        } else if live {
+            return Ok(Step::Ready);
+        }
+        Ok(Step::Wait)
+    }
+
+    /// Makes the refresh under the lease.
+    async fn refresh_held(&self, grounds: Arc<Grounds>) -> Result<Arc<Grounds>> {
+        let outcome = if grounds.connection.kind.is_minted() {
+            self.mint_for(&grounds).await
+        } else {
+            self.refresh_token(&grounds).await
+        };
+        match outcome {
+            Ok(fresh) => self.store_refreshed(grounds, fresh).await,
+            Err(failure) if failure.definitive => self.refused(grounds, &failure.text).await,
+            Err(failure) => self.postpone(grounds, &failure.text).await,
+        }
+    }
+
+    async fn refresh_token(&self, grounds: &Grounds) -> std::result::Result<Fresh, Failure> {
+        let credential = &grounds.credential;
+        let client = self.client_of(grounds).ok_or_else(|| Failure {
+            definitive: true,
+            text: "the OAuth client of the grant is unknown".to_owned(),
+        })?;
+        let token = Secret::new(credential.refresh_token.clone());
+        let paths = grounds.token_paths();
+        let redirect_uri = self
+            .redirect_uri(grounds.environment, grounds.connection.id)
+            .await
+            .map_err(|error| Failure {
+                definitive: false,
+                text: error.to_string(),
+            })?;
+        let extra = grounds.refresh_parameters(&redirect_uri);
+        let call = TokenCall {
+            client: Some(&client),
+            endpoint: &client.token_uri,
+            grant: Grant::RefreshToken { token: &token },
+            paths: &paths,
+            extra: &extra,
+            timeout: EXCHANGE_TIMEOUT,
+        };
+        let (tokens, authentication) = self.exchange(&call).await?;
+        let mut client = client.clone();
+        if let Some(way) = authentication {
+            way.as_str().clone_into(&mut client.auth_method);
+        }
+        Ok(self.after_refresh(grounds, tokens, client))
+    }
+
+    fn after_refresh(&self, grounds: &Grounds, tokens: TokenResponse, client: GrantClient) -> Fresh {
+        let old = &grounds.credential;
+        let rotated = tokens
+            .refresh_token
+            .as_ref()
+            .is_some_and(|token| *token.expose() != old.refresh_token);
+        let mut credential = old.clone();
+        credential.access_token.clone_from(tokens.access_token.expose());
+        if let Some(token) = tokens.refresh_token {
+            credential.refresh_token.clone_from(token.expose());
+        }
+        if let Some(scopes) = tokens.scopes {
+            credential.scopes = scopes;
+        }
+        credential.client = Some(client);
+        credential.rotates = Some(rotated || old.rotates == Some(true));
+        let lifetime = tokens
+            .expires_in
+            .or_else(|| grounds.connection.default_expires_in(Some(&grounds.pattern)));
+        Fresh {
+            credential,
+            expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
+        }
+    }
+
+    async fn mint_for(&self, grounds: &Grounds) -> std::result::Result<Fresh, Failure> {
+        let scopes = grounds.wanted_scopes();
+        let input = MintInput {
+            connection: &grounds.connection,
+            pattern: &grounds.pattern,
+            credential: &grounds.credential,
+            api_config: &grounds.account.api_config,
+            scopes: &scopes,
+        };
+        let Minted {
+            access_token,
+            expires_at,
+            scopes: granted,
+        } = self.mint(&input).await.map_err(|error| Failure {
+            definitive: error.is_definitive(),
+            text: error.to_string(),
+        })?;
+        let mut credential = grounds.credential.clone();
+        credential.access_token.clone_from(access_token.expose());
+        credential.scopes = granted.unwrap_or(scopes);
+        Ok(Fresh {
+            credential,
+            expires_at,
+        })
+    }
+
+    /// The client a grant was issued to. When the connection still has the same client id its
+    /// current secret is used, since that one may have been rotated (AK-108).
+    fn client_of(&self, grounds: &Grounds) -> Option<GrantClient> {
+        let connection = &grounds.connection;
+        match &grounds.credential.client {
+            Some(stored) => {
+                let mut client = stored.clone();
+                let same = connection.settings.client_id.as_deref() == Some(&client.client_id);
+                if same && !connection.secrets.client_secret.is_empty() {
+                    client.client_secret.clone_from(&connection.secrets.client_secret);
+                }
+                Some(client)
+            }
+            None => {
+                let endpoint = grounds.refresh_endpoint()?;
+                Some(connection.grant_client(endpoint, Some(&grounds.pattern)))
+            }
+        }
+    }
+
+    /// Commits the new tokens; only then anybody gets them.
+    async fn store_refreshed(&self, grounds: Arc<Grounds>, fresh: Fresh) -> Result<Arc<Grounds>> {
+        let (env, id) = (grounds.environment, grounds.account.id);
+        let now = self.ctx().clock.now();
+        let sealed = self.seal(env, Sealed::Account(&id.to_string()), &fresh.credential).await?;
+        let new = NewCredential {
+            status: AccountStatus::Active.as_str().to_owned(),
+            scopes: serde_json::json!(fresh.credential.scopes),
+            sealed: Some(sealed),
+            expires_at: fresh.expires_at,
+            refresh_due_at: grounds.refresh_due(now, fresh.expires_at, &fresh.credential),
+        };
+        let version = grounds.account.credential_version;
+        let old = grounds.account.status;
+        let mut tx = self.ctx().db.begin(env).await?;
+        if !connected_accounts::refreshed(&mut tx, id, version, &new, now).await? {
+            // Disconnected, deleted or authorized anew meanwhile: nothing is written back.
+            drop(tx);
+            return self.grounds_of(env, id).await;
+        }
+        let mut account = grounds.account.clone();
+        account.status = AccountStatus::Active;
+        account.token_expires_at = fresh.expires_at;
+        let (ctx, connection) = (self.ctx(), &grounds.connection);
+        record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshSucceeded, &account, connection, "").await?;
+        record::status_change(&mut tx, ctx, &account, connection, old).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        self.grounds_of(env, id).await
+    }
+
+    /// A definitive failure: the account is expired, unless somebody stored a newer credential
+    /// meanwhile (AK-223, AK-224).
+    async fn refused(&self, grounds: Arc<Grounds>, reason: &str) -> Result<Arc<Grounds>> {
+        self.give_up(&grounds, reason).await?;
+        let current = self.grounds_of(grounds.environment, grounds.account.id).await?;
+        current.require_active()?;
+        Ok(current)
+    }
+
+    async fn give_up(&self, grounds: &Grounds, reason: &str) -> Result<()> {
+        let (env, id) = (grounds.environment, grounds.account.id);
+        let now = self.ctx().clock.now();
+        let version = grounds.account.credential_version;
+        let mut tx = self.ctx().db.begin(env).await?;
+        if !connected_accounts::refresh_refused(&mut tx, id, version, reason, now).await? {
+            return Ok(());
+        }
+        let old = grounds.account.status;
+        let mut account = grounds.account.clone();
+        account.status = AccountStatus::Expired;
+        let (ctx, connection) = (self.ctx(), &grounds.connection);
+        record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshFailed, &account, connection, reason).await?;
+        record::status_change(&mut tx, ctx, &account, connection, old).await?;
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        Ok(())
+    }
+
+    /// A transient failure: the grant is kept, the next try comes later (AK-224).
+    async fn postpone(&self, grounds: Arc<Grounds>, reason: &str) -> Result<Arc<Grounds>> {
+        let (env, id) = (grounds.environment, grounds.account.id);
+        let now = self.ctx().clock.now();
+        let pause = backoff(grounds.account.refresh_failures);
+        let version = grounds.account.credential_version;
+        let mut tx = self.ctx().db.begin(env).await?;
+        if connected_accounts::refresh_postponed(&mut tx, id, version, now.plus(pause)).await? {
+            let (ctx, connection) = (self.ctx(), &grounds.connection);
+            record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshFailed, &grounds.account, connection, reason)
+                .await?;
+            tx.commit().await?;
+        }
+        self.snapshots().forget(env, id);
+        if grounds.token_is_live(now) {
+            return Ok(grounds);
+        }
+        Err(Error::ProviderUnavailable(reason.to_owned()))
+    }
+
+    /// Refreshes what is due in all environments, a batch at a time; gives how many were looked at.
+    pub async fn refresh_due(&self, batch: u32) -> Result<usize> {
+        let now = self.ctx().clock.now();
+        let due = connected_accounts::refresh_due(&mut self.ctx().db.read_admin(), now, batch).await?;
+        for account in &due {
+            if let Err(error) = self.refresh_in_background(account.environment, account.id).await {
+                tracing::warn!(account = %account.id, %error, "background refresh");
+            }
+        }
+        Ok(due.len())
+    }
+
+    async fn refresh_in_background(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<()> {
+        let grounds = self.grounds_of(env, id).await?;
+        if !grounds.connection.enabled || !grounds.connection.auto_refresh() {
+            return Ok(());
+        }
+        self.fresh(grounds, Force::IfDue).await?;
+        Ok(())
+    }
+
+    /// Refreshes now, on request (AK-225).
+    ///
+    /// # Errors
+    /// [`Error::NothingToRefresh`], and those of a refresh.
+    pub async fn refresh_now(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<Account> {
+        let grounds = self.grounds_of(env, id).await?;
+        grounds.require_active()?;
+        if !grounds.is_refreshable() {
+            return Err(Error::NothingToRefresh);
+        }
+        let version = grounds.account.credential_version;
+        Ok(self.fresh(grounds, Force::Version(version)).await?.account.clone())
+    }
+
+    /// After a restart of a single-process installation no lease can have a living holder.
+    pub async fn release_leases_of_former_run(&self) -> Result<u64> {
+        let mut tx = self.ctx().db.begin_admin().await?;
+        let freed = connected_accounts::expire_all_leases(&mut tx).await?;
+        tx.commit().await?;
+        Ok(freed)
+    }
+}
+
+/// Tokens of a refresh that are not stored yet.
+struct Fresh {
+    credential: Credential,
+    expires_at: Option<Timestamp>,
+}
+
+/// Why there are none. The text is safe to store and show.
+struct Failure {
+    definitive: bool,
+    text: String,
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Self {
+        Self {
+            definitive: error.is_definitive(),
+            text: error.to_string(),
+        }
+    }
+}
+
+/// 1, 2, 4 … seconds, at most an hour.
+fn backoff(failures: i64) -> Duration {
+    let exponent = u32::try_from(failures.clamp(0, 12)).unwrap_or(12);
+    Duration::from_secs(1_u64 << exponent).min(MAX_BACKOFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AK-224
+    #[test]
+    fn the_pause_doubles_up_to_an_hour() {
+        let seconds: Vec<u64> = [0, 1, 2, 5, 12, 1000].map(|n| backoff(n).as_secs()).to_vec();
+        assert_eq!(seconds, [1, 2, 4, 32, 3600, 3600]);
+    }
+}

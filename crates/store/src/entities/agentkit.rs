@@ -1,0 +1,278 @@
+//! Smaller tables of AgentKit: history of accounts, call log, settings, connection tests.
+
+use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, sql};
+use keystead_types::{ConnectedAccountId, ConnectionId, EventId, ExecutionId, TestRequestId, Timestamp, ToolCallId};
+
+/// Something that happened to an account (AK-219).
+#[derive(Clone, PartialEq, Debug)]
+pub struct HistoryEntry {
+    /// Id, also the order.
+    pub id: EventId,
+    /// What.
+    pub kind: String,
+    /// More, never a secret.
+    pub detail: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One call made with an account (AK-601).
+#[derive(Clone, PartialEq, Debug)]
+pub struct ToolCall {
+    /// Id of the row.
+    pub id: ToolCallId,
+    /// Id the caller got.
+    pub execution_id: ExecutionId,
+    /// `API`, `PROXY`, …
+    pub source: String,
+    /// Tool, or method and path.
+    pub tool_name: String,
+    /// Connector.
+    pub provider: String,
+    /// Connection.
+    pub connection_id: ConnectionId,
+    /// Its name.
+    pub connection_name: String,
+    /// Account.
+    pub account_id: ConnectedAccountId,
+    /// The developer's name for the user.
+    pub identifier: String,
+    /// `success`, `provider_error` or `platform_error`.
+    pub status: String,
+    /// The provider's answer, when there was one.
+    pub http_status: Option<i64>,
+    /// Reason of a failure.
+    pub error_code: String,
+    /// Microseconds.
+    pub duration_micros: i64,
+    /// Start.
+    pub started_at: Timestamp,
+}
+
+/// A run of "test connection" (AK-116).
+#[derive(Clone, PartialEq, Debug)]
+pub struct ConnectionTest {
+    /// Id.
+    pub id: TestRequestId,
+    /// Connection.
+    pub connection_id: ConnectionId,
+    /// `PENDING`, `SUCCESS` or `FAILURE`.
+    pub status: String,
+    /// Code of a failure.
+    pub error: String,
+    /// Text of a failure.
+    pub error_description: String,
+    /// Start.
+    pub created_at: Timestamp,
+    /// End.
+    pub finished_at: Option<Timestamp>,
+}
+
+const INSERT_HISTORY: Sql = sql!(
+    "account_history.insert",
+    "INSERT INTO account_history (env_id, account_id, id, kind, detail, at) VALUES ($1, $2, $3, $4, $5, $6)"
+);
+const LIST_HISTORY: Sql = sql!(
+    "account_history.list",
+    "SELECT * FROM account_history WHERE env_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3"
+);
+const INSERT_CALL: Sql = sql!(
+    "tool_calls.insert",
+    "INSERT INTO tool_calls (env_id, id, execution_id, source, tool_name, provider, connection_id, connection_name, account_id,
+        identifier, status, http_status, error_code, duration_micros, started_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+);
+const LIST_CALLS: Sql = sql!(
+    "tool_calls.list_of_account",
+    "SELECT * FROM tool_calls WHERE env_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3"
+);
+const FIND_SETTINGS: Sql = sql!(
+    "agentkit_settings.find",
+    "SELECT settings FROM agentkit_settings WHERE env_id = $1"
+);
+const PUT_SETTINGS: Sql = sql!(
+    "agentkit_settings.put",
+    "INSERT INTO agentkit_settings (env_id, settings, updated_at) VALUES ($1, $2, $3)
+     ON CONFLICT (env_id) DO UPDATE SET settings = excluded.settings, updated_at = excluded.updated_at"
+);
+const INSERT_TEST: Sql = sql!(
+    "connection_tests.insert",
+    "INSERT INTO connection_tests (env_id, id, connection_id, status, error, error_description, created_at, finished_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+);
+const FIND_TEST: Sql = sql!(
+    "connection_tests.find",
+    "SELECT * FROM connection_tests WHERE env_id = $1 AND connection_id = $2 AND id = $3"
+);
+const LAST_TEST: Sql = sql!(
+    "connection_tests.last",
+    "SELECT * FROM connection_tests WHERE env_id = $1 AND connection_id = $2 ORDER BY id DESC LIMIT 1"
+);
+pub(crate) const STATEMENTS: &[Sql] = &[
+    INSERT_HISTORY,
+    LIST_HISTORY,
+    INSERT_CALL,
+    LIST_CALLS,
+    FIND_SETTINGS,
+    PUT_SETTINGS,
+    INSERT_TEST,
+    FIND_TEST,
+    LAST_TEST,
+];
+
+impl FromRow for HistoryEntry {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            detail: row.get("detail")?,
+            at: row.get("at")?,
+        })
+    }
+}
+
+impl FromRow for ToolCall {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get("id")?,
+            execution_id: row.get("execution_id")?,
+            source: row.get("source")?,
+            tool_name: row.get("tool_name")?,
+            provider: row.get("provider")?,
+            connection_id: row.get("connection_id")?,
+            connection_name: row.get("connection_name")?,
+            account_id: row.get("account_id")?,
+            identifier: row.get("identifier")?,
+            status: row.get("status")?,
+            http_status: row.get("http_status")?,
+            error_code: row.get("error_code")?,
+            duration_micros: row.get("duration_micros")?,
+            started_at: row.get("started_at")?,
+        })
+    }
+}
+
+impl FromRow for ConnectionTest {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get("id")?,
+            connection_id: row.get("connection_id")?,
+            status: row.get("status")?,
+            error: row.get("error")?,
+            error_description: row.get("error_description")?,
+            created_at: row.get("created_at")?,
+            finished_at: row.get("finished_at")?,
+        })
+    }
+}
+
+struct Settings(serde_json::Value);
+
+impl FromRow for Settings {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.get("settings")?))
+    }
+}
+
+/// Adds an entry to an account's history.
+pub async fn insert_history(
+    tx: &mut Tx,
+    account: ConnectedAccountId,
+    entry: &HistoryEntry,
+) -> Result<(), StoreError> {
+    let params = (tx.env(), account, entry.id, &entry.kind, &entry.detail, entry.at);
+    tx.execute(INSERT_HISTORY, params).await?;
+    Ok(())
+}
+
+/// The newest entries of an account's history.
+pub async fn list_history(
+    db: &mut impl Query,
+    account: ConnectedAccountId,
+    limit: u32,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let params = (db.env(), account, limit);
+    db.fetch_all_as(LIST_HISTORY, params).await
+}
+
+/// Adds a call.
+pub async fn insert_call(tx: &mut Tx, call: &ToolCall) -> Result<(), StoreError> {
+    let params = (
+        tx.env(),
+        call.id,
+        call.execution_id,
+        &call.source,
+        &call.tool_name,
+        &call.provider,
+        call.connection_id,
+        &call.connection_name,
+        call.account_id,
+        &call.identifier,
+        &call.status,
+        call.http_status,
+        &call.error_code,
+        call.duration_micros,
+        call.started_at,
+    );
+    tx.execute(INSERT_CALL, params).await?;
+    Ok(())
+}
+
+/// The newest calls of an account.
+pub async fn list_calls(
+    db: &mut impl Query,
+    account: ConnectedAccountId,
+    limit: u32,
+) -> Result<Vec<ToolCall>, StoreError> {
+    let params = (db.env(), account, limit);
+    db.fetch_all_as(LIST_CALLS, params).await
+}
+
+/// The AgentKit settings of the environment, when it has its own.
+pub async fn find_settings(db: &mut impl Query) -> Result<Option<serde_json::Value>, StoreError> {
+    let params = (db.env(),);
+    let found: Option<Settings> = db.fetch_optional_as(FIND_SETTINGS, params).await?;
+    Ok(found.map(|settings| settings.0))
+}
+
+/// Replaces the AgentKit settings of the environment.
+pub async fn put_settings(tx: &mut Tx, settings: &serde_json::Value, at: Timestamp) -> Result<(), StoreError> {
+    let params = (tx.env(), settings, at);
+    tx.execute(PUT_SETTINGS, params).await?;
+    Ok(())
+}
+
+/// Adds a finished test run.
+pub async fn insert_test(tx: &mut Tx, test: &ConnectionTest) -> Result<(), StoreError> {
+    let params = (
+        tx.env(),
+        test.id,
+        test.connection_id,
+        &test.status,
+        &test.error,
+        &test.error_description,
+        test.created_at,
+        test.finished_at,
+    );
+    tx.execute(INSERT_TEST, params).await?;
+    Ok(())
+}
+
+/// A test run of a connection.
+pub async fn find_test(
+    db: &mut impl Query,
+    connection: ConnectionId,
+    id: TestRequestId,
+) -> Result<Option<ConnectionTest>, StoreError> {
+    let params = (db.env(), connection, id);
+    db.fetch_optional_as(FIND_TEST, params).await
+}
+
+/// The newest test run of a connection.
+pub async fn last_test(
+    db: &mut impl Query,
+    connection: ConnectionId,
+) -> Result<Option<ConnectionTest>, StoreError> {
+    let params = (db.env(), connection);
+    db.fetch_optional_as(LAST_TEST, params).await
+}
