@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     WrongMethod,
     /// The member may not do this; holds what the contract says is missing.
     Forbidden(String),
+    /// The server does not make the change; holds its reason.
+    Refused(String),
     /// A service is not there yet or not now; holds the reference in the log.
     Unavailable(String),
     /// Something of ours failed; holds the reference in the log, if any.
@@ -73,6 +75,13 @@ impl IntoResponse for Failure {
                     format!("Your role in this workspace lacks the permission {missing}.")
                 },
                 "Ask an administrator of the workspace for a role that has it.",
+                String::new(),
+            ),
+            Self::Refused(reason) => (
+                StatusCode::CONFLICT,
+                "The change was not made",
+                reason,
+                "Go back, correct what the message names, and try again.",
                 String::new(),
             ),
             Self::Unavailable(reference) => (

@@ -8,6 +8,11 @@ use std::fmt;
 pub(crate) struct FormData(Vec<(String, String)>);
 
 impl FormData {
+    /// From names and values.
+    pub(crate) fn new(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
     /// Reads `application/x-www-form-urlencoded` text.
     pub(crate) fn parse(body: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(body).into_owned().collect())

@@ -11,6 +11,7 @@ mod assets;
 pub mod connect;
 pub mod cookies;
 mod csrf;
+pub mod dashboard;
 mod failure;
 mod form_data;
 mod headers;
@@ -19,9 +20,10 @@ pub mod view;
 
 use axum::{Router, middleware};
 use connect::ConnectFlow;
+use dashboard::{DashboardLogin, Services};
 use failure::Failure;
 use keystead_crypto::TokenHasher;
-use keystead_types::{Clock, Rng};
+use keystead_types::Rng;
 use std::sync::Arc;
 
 /// What the pages need.
@@ -29,18 +31,21 @@ use std::sync::Arc;
 pub struct Deps {
     /// The flows behind the hosted pages.
     pub connect: Arc<dyn ConnectFlow>,
+    /// Signs dashboard members in.
+    pub login: Arc<dyn DashboardLogin>,
+    /// The services of the contract, called in process.
+    pub services: Services,
     /// Makes anti-forgery tokens.
     pub hasher: TokenHasher,
     /// Source of random values.
     pub rng: Arc<dyn Rng>,
-    /// Source of time.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// All pages and the files they load.
 pub fn router(deps: &Deps) -> Router {
     Router::new()
         .merge(connect::router(deps))
+        .merge(dashboard::router(deps))
         .merge(assets::router())
         .fallback(|| async { Failure::NotFound })
         .method_not_allowed_fallback(|| async { Failure::WrongMethod })

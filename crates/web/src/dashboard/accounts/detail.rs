@@ -1,0 +1,142 @@
+use super::{SECTION, create, find};
+use crate::{
+    csrf::Posted,
+    dashboard::{desk::Desk, json, trouble::Answer, words},
+    render::html,
+    view::{Action, Block, Card, CardBody, Cell, Empty, Fact, FactValue, Icon, Monogram, Notice, Page, Table, Tone},
+};
+use axum::extract::Path;
+use http::StatusCode;
+use keystead_proto::v1::{
+    agentkit_logs::{ListToolCallLogsRequest, ToolCallLog},
+    connected_accounts::{
+        ConnectedAccount, ConnectorStatus, ConnectorType, GetMagicLinkForConnectedAccountRequest,
+        authorization_details::Details,
+    },
+};
+
+pub(super) async fn show(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
+    let account = find(&desk, &id).await?;
+    Ok(html(StatusCode::OK, &page(&desk, &account, None).await))
+}
+
+/// A link for this account: to connect it, to authorize it again, to change its permissions.
+pub(super) async fn link(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
+    let request = GetMagicLinkForConnectedAccountRequest { id: Some(id.clone()), ..Default::default() };
+    let answer = desk.rpc.accounts().get_magic_link_for_connected_account(request).await?.into_inner();
+    let account = find(&desk, &id).await?;
+    Ok(html(StatusCode::OK, &page(&desk, &account, Some(create::link_notice(&answer))).await))
+}
+
+async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -> Page {
+    let path = format!("/accounts/{}", account.id);
+    let mut page = desk.page(SECTION, account.identifier.clone());
+    page.tile = Some(Monogram::of(&account.provider));
+    page.badge = Some(words::account_state(account.status));
+    page.crumbs = vec![desk.crumb("/accounts", "Connected accounts")];
+    let active = account.status == i32::from(ConnectorStatus::Active);
+    let label = if active { "Link to authorize again" } else { "Create link" };
+    page.actions.push(Action::post(label, desk.path(&format!("{path}/link")), &desk.csrf).primary());
+    if account.status != i32::from(ConnectorStatus::Disconnected) {
+        page.actions.push(Action::link("Disconnect…", desk.path(&format!("{path}/disconnect"))));
+    }
+    match (notice, words::account_advice(account.status)) {
+        (Some(notice), _) => page.blocks.push(Block::Notice(notice)),
+        (None, Some((title, text))) => page.blocks.push(Block::Notice(Notice::new(Tone::Warn, title, text))),
+        (None, None) => {}
+    }
+    page.blocks.push(Block::Card(Box::new(Card {
+        title: "Details".to_owned(),
+        body: CardBody::Facts(facts(desk, account)),
+        ..Card::default()
+    })));
+    if let Some(config) = account.api_config.as_ref().filter(|config| !config.fields.is_empty()) {
+        page.blocks.push(Block::Card(Box::new(Card {
+            title: "Account settings".to_owned(),
+            about: "What calls with this account are filled in with.".to_owned(),
+            body: CardBody::Copy(serde_json::to_string_pretty(&json::from_struct(config)).unwrap_or_default()),
+            ..Card::default()
+        })));
+    }
+    page.blocks.extend(history(desk, &account.id).await);
+    page.blocks.push(Block::Card(Box::new(Card {
+        title: "Delete account".to_owned(),
+        about: "Removes the account and its credential for good.".to_owned(),
+        actions: vec![Action::link("Delete…", desk.path(&format!("{path}/delete"))).danger()],
+        danger: true,
+        ..Card::default()
+    })));
+    page
+}
+
+fn facts(desk: &Desk, account: &ConnectedAccount) -> Vec<Fact> {
+    let kind = ConnectorType::try_from(account.authorization_type).unwrap_or_default();
+    let connection = FactValue::Link {
+        href: desk.path(&format!("/connections/{}", account.connection_id)),
+        text: account.connector.clone(),
+    };
+    let mut facts = vec![
+        Fact::new("Connection", connection),
+        Fact::text("Service", account.provider.clone()),
+        Fact::text("Sign-in", words::auth_type(kind.as_str_name())),
+    ];
+    if let Some(scopes) = scopes(account) {
+        facts.push(Fact::new("Permissions given", FactValue::Tags(scopes)));
+    }
+    if account.is_org_wide_credential {
+        facts.push(Fact::text("Used for", "Everybody who agreed"));
+    }
+    facts.push(Fact::new("Token expires", words::time_fact(account.token_expires_at.as_ref(), "Not known")).note(
+        if account.token_expires_at.is_some() { "It is refreshed by itself before that." } else { "" },
+    ));
+    facts.push(Fact::new("Last used", words::time_fact(account.last_used_at.as_ref(), "Never")));
+    facts.push(Fact::new("Last change", words::time_fact(account.updated_at.as_ref(), "–")).note("Refreshes and authorizations count as changes."));
+    facts.push(Fact::new("Account ID", FactValue::Code(account.id.clone())));
+    facts
+}
+
+/// The permissions of an OAuth account; a static credential has none.
+fn scopes(account: &ConnectedAccount) -> Option<Vec<String>> {
+    match account.authorization_details.as_ref()?.details.as_ref()? {
+        Details::OauthToken(token) => Some(token.scopes.clone()),
+        Details::GoogleDwd(delegation) => Some(delegation.scopes.clone()),
+        Details::StaticAuth(_) | Details::TrustedIdp(_) => None,
+    }
+}
+
+/// The last calls. Who may not see logs, or a server without them, gets the page without this part.
+async fn history(desk: &Desk, id: &str) -> Option<Block> {
+    let request = ListToolCallLogsRequest {
+        connected_account_id: Some(id.to_owned()),
+        page_size: 20,
+        ..Default::default()
+    };
+    let calls = desk.rpc.tool_calls().list_tool_call_logs(request).await.ok()?.into_inner().tool_call_logs;
+    let row = |call: &ToolCallLog| {
+        let failed = !call.error_code.is_empty();
+        let word = if call.status.is_empty() { "Unknown".to_owned() } else { call.status.to_lowercase() };
+        vec![
+            Cell::Text(call.tool_name.clone()),
+            Cell::Badge(if failed { Tone::Bad } else { Tone::Good }, word),
+            Cell::Text(if failed { format!("{}: {}", call.error_code, call.error_message) } else { String::new() }),
+            Cell::Text(format!("{} ms", call.duration_ms)),
+            words::time_cell(call.started_at.as_ref(), "–"),
+        ]
+    };
+    Some(Block::Card(Box::new(Card {
+        title: "Recent calls".to_owned(),
+        body: CardBody::Table(Table {
+            caption: "Recent calls".to_owned(),
+            columns: vec!["Tool", "Result", "Error", "Took", "When"],
+            rows: calls.iter().map(row).collect(),
+            empty: Some(Empty {
+                icon: Icon::Clock,
+                title: "No calls yet".to_owned(),
+                text: "Calls that an agent makes with this account appear here.".to_owned(),
+                actions: Vec::new(),
+            }),
+            ..Table::default()
+        }),
+        ..Card::default()
+    })))
+}

@@ -1,0 +1,54 @@
+//! What the dashboard needs from the domain to sign members in.
+
+use keystead_types::{Internal, Secret};
+
+/// Password-less sign-in of workspace members: a code by e-mail.
+#[tonic::async_trait]
+pub trait DashboardLogin: Send + Sync {
+    /// Sends a code to the address if it is a member's. The answer is the same when it is not.
+    ///
+    /// # Errors
+    /// [`LoginError::TooManyRequests`], [`LoginError::Internal`].
+    async fn start(&self, email: &str) -> Result<(), LoginError>;
+
+    /// Checks the code, which works once, and begins a session.
+    ///
+    /// # Errors
+    /// [`LoginError::WrongCode`] for a code that is wrong, expired or used.
+    async fn finish(&self, email: &str, code: &str) -> Result<Secret<String>, LoginError>;
+
+    /// Who holds a session; `None` when it is unknown or over.
+    ///
+    /// # Errors
+    /// When the session cannot be looked up.
+    async fn member(&self, session: &Secret<String>) -> Result<Option<SignedIn>, Internal>;
+
+    /// Ends a session. Ending one that is over is no error.
+    ///
+    /// # Errors
+    /// When the session cannot be ended.
+    async fn sign_out(&self, session: &Secret<String>) -> Result<(), Internal>;
+}
+
+/// A signed-in member.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The member's address.
+    pub email: String,
+    /// Name of the workspace.
+    pub workspace: String,
+}
+
+/// Why a member cannot sign in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The code is wrong, expired or used. The visitor must not learn which.
+    #[error("the code is not right")]
+    WrongCode,
+    /// Too many codes or tries.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// Something of ours failed; the cause is logged, not shown.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
