@@ -124,9 +124,9 @@ fn fill(
 }
 
 fn check_host(name: &str, value: &str) -> Result<(), TemplateError> {
-    let plain = value
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    let plain = value.split('.').all(|label| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    });
     if !plain {
         return Err(invalid(
             name,

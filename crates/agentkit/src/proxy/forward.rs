@@ -245,7 +245,8 @@ fn tool_name(method: &Method, path: &str) -> String {
 
 fn is_version(segment: &str) -> bool {
     let digits = segment.strip_prefix('v').unwrap_or(segment);
-    segment.len() <= 6 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    let marked = segment.starts_with('v') || segment.contains('.');
+    marked && segment.len() <= 6 && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url> {

@@ -105,6 +105,7 @@ fn mutated(pattern: &AuthPattern, name: &str, stored: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::field_reassign_with_default, reason = "a type with Drop has no update syntax")]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -114,10 +115,9 @@ mod tests {
     }
 
     fn details(value: serde_json::Value) -> Credential {
-        Credential {
-            details: value.as_object().unwrap().clone(),
-            ..Credential::default()
-        }
+        let mut credential = Credential::default();
+        credential.details = value.as_object().unwrap().clone();
+        credential
     }
 
     fn shown(pattern: &AuthPattern, credential: &Credential) -> Vec<(String, String)> {
@@ -161,10 +161,8 @@ mod tests {
         for (kind, stored, expected) in cases {
             assert_eq!(shown(&pattern(kind.clone()), &details(stored)), expected, "{kind}");
         }
-        let granted = Credential {
-            access_token: "at".to_owned(),
-            ..Credential::default()
-        };
+        let mut granted = Credential::default();
+        granted.access_token = "at".to_owned();
         assert_eq!(
             shown(&pattern(json!({"type": "OAUTH"})), &granted),
             one("Authorization", "Bearer at")
