@@ -13,7 +13,7 @@ use crate::{
     view::{Block, Confirm, Crumb, EnvironmentChoice, Form, Notice, Page, Shell, Tone},
 };
 use axum::{
-    extract::{FromRequestParts, RawPathParams},
+    extract::{FromRequestParts, OriginalUri, RawPathParams},
     response::{IntoResponse, Response},
 };
 use http::{Method, StatusCode, header, request::Parts};
@@ -90,7 +90,9 @@ impl FromRequestParts<Deps> for Desk {
 fn sign_in(parts: &Parts) -> Response {
     let mut to = "/dashboard/sign-in".to_owned();
     if parts.method == Method::GET {
-        let path = parts.uri.path_and_query().map_or("/dashboard", |path| path.as_str());
+        // Below a nested router `parts.uri` holds only the rest of the path.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
+        let path = uri.path_and_query().map_or("/dashboard", |path| path.as_str());
         let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", path).finish();
         to = format!("{to}?{query}");
     }

@@ -1,11 +1,17 @@
 //! A browser without script: keeps cookies, reads forms, sends them.
 
-use crate::{flow::TestFlow, markup};
+use crate::{
+    flow::TestFlow,
+    login::TestLogin,
+    markup,
+    services::{SESSION, World},
+    world,
+};
 use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use keystead_crypto::{RootKey, TokenHasher};
-use keystead_types::{ManualClock, Rng, Timestamp};
+use keystead_types::Rng;
 use keystead_web::Deps;
 use std::{
     collections::BTreeMap,
@@ -29,6 +35,8 @@ impl Rng for CountingRng {
 pub(crate) struct TestBrowser {
     pub(crate) router: Router,
     pub(crate) flow: Arc<TestFlow>,
+    pub(crate) login: Arc<TestLogin>,
+    pub(crate) world: Arc<World>,
     pub(crate) cookies: BTreeMap<String, String>,
 }
 
@@ -39,23 +47,40 @@ pub(crate) struct Shown {
 }
 
 impl TestBrowser {
+    /// A member who is signed in, before a set-up workspace.
+    pub(crate) fn member() -> Self {
+        let mut browser = Self::new();
+        browser.cookies.insert("__Host-keystead_session".to_owned(), SESSION.to_owned());
+        browser
+    }
+
     pub(crate) fn new() -> Self {
         let flow = Arc::new(TestFlow::default());
+        let login = Arc::new(TestLogin::default());
+        let world = world::full();
         let rng = Arc::new(CountingRng::default());
         let deps = Deps {
             connect: flow.clone(),
+            login: login.clone(),
+            services: world.services(),
             hasher: TokenHasher::new(&RootKey::generate(rng.as_ref())),
             rng,
-            clock: Arc::new(ManualClock::new(Timestamp::from_secs(1_790_000_000))),
         };
-        Self { router: keystead_web::router(&deps), flow, cookies: BTreeMap::new() }
+        Self { router: keystead_web::router(&deps), flow, login, world, cookies: BTreeMap::new() }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Shown {
         self.send(Method::GET, path, &[], None).await
     }
 
-    /// Sends the only form of the page, with these answers in place of its own values.
+    /// Sends the form of the page that posts to `action`, with its own values.
+    pub(crate) async fn press(&mut self, page: &Shown, action: &str) -> Shown {
+        let form = markup::forms(&page.body).into_iter().find(|form| form.action == action);
+        let form = form.unwrap_or_else(|| panic!("no form posts to {action}"));
+        self.post(&form.action, &form.fields).await
+    }
+
+    /// Sends the first form of the page, with these answers in place of its own values.
     pub(crate) async fn submit(&mut self, page: &Shown, answers: &[(&str, &str)]) -> Shown {
         let form = markup::form(&page.body);
         let mut fields = form.fields;

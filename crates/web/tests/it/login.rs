@@ -1,0 +1,40 @@
+//! Sign-in with one member and one code.
+
+use crate::services::SESSION;
+use keystead_types::{Internal, Secret};
+use keystead_web::dashboard::{DashboardLogin, LoginError, SignedIn};
+use std::sync::Mutex;
+
+#[derive(Default)]
+pub(crate) struct TestLogin {
+    pub(crate) mails: Mutex<Vec<String>>,
+    pub(crate) ended: Mutex<bool>,
+}
+
+#[tonic::async_trait]
+impl DashboardLogin for TestLogin {
+    async fn start(&self, email: &str) -> Result<(), LoginError> {
+        if email == "often@example.com" {
+            return Err(LoginError::TooManyRequests);
+        }
+        self.mails.lock().unwrap().push(email.to_owned());
+        Ok(())
+    }
+
+    async fn finish(&self, email: &str, code: &str) -> Result<Secret<String>, LoginError> {
+        if email == "ada@example.com" && code == "123456" {
+            return Ok(Secret::new(SESSION.to_owned()));
+        }
+        Err(LoginError::WrongCode)
+    }
+
+    async fn member(&self, session: &Secret<String>) -> Result<Option<SignedIn>, Internal> {
+        let live = session.expose() == SESSION && !*self.ended.lock().unwrap();
+        Ok(live.then(|| SignedIn { email: "ada@example.com".to_owned(), workspace: "Acme".to_owned() }))
+    }
+
+    async fn sign_out(&self, _: &Secret<String>) -> Result<(), Internal> {
+        *self.ended.lock().unwrap() = true;
+        Ok(())
+    }
+}
