@@ -1,0 +1,39 @@
+use crate::fixture::{App, page};
+use keystead_identity::members::{self, Error, NewMember, Role};
+use keystead_testkit::{
+    engines::{TestDb, next_id},
+    on_both_engines,
+};
+
+fn new(email: &str) -> NewMember {
+    NewMember {
+        email: email.to_owned(),
+        first_name: String::new(),
+        last_name: String::new(),
+        role: Role::Member,
+    }
+}
+
+on_both_engines! {
+    /// DB-040, DB-043
+    async fn members_are_added_once_and_listed(test: TestDb) {
+        let app = App::started(&test).await;
+        let workspace = app.created.workspace;
+        app.tick();
+        let grace = members::add(&app.ctx, workspace, new("grace@acme.test")).await.unwrap();
+        assert!(matches!(members::add(&app.ctx, workspace, new("GRACE@acme.test")).await, Err(Error::DuplicateEmail)));
+        assert!(matches!(members::add(&app.ctx, workspace, new("grace")).await, Err(Error::InvalidEmail)));
+
+        let first = members::list(&app.ctx, workspace, &page(1, "")).await.unwrap();
+        assert_eq!((first.items[0].email.as_str(), first.total_size), ("Ada@acme.test", 2));
+        let second = members::list(&app.ctx, workspace, &page(1, &first.next_page_token)).await.unwrap();
+        assert_eq!(second.items[0].id, grace.id);
+        assert!(matches!(members::list(&app.ctx, next_id(), &page(1, &first.next_page_token)).await, Err(Error::InvalidPageToken)));
+
+        let renamed = members::update(&app.ctx, workspace, grace.id, |member| member.first_name = "Grace".to_owned()).await.unwrap();
+        assert_eq!(renamed, members::get(&app.ctx, workspace, grace.id).await.unwrap());
+        assert_eq!(renamed.first_name, "Grace");
+        assert!(matches!(members::get(&app.ctx, next_id(), grace.id).await, Err(Error::NotFound)));
+        assert!(matches!(members::update(&app.ctx, next_id(), grace.id, |_| ()).await, Err(Error::NotFound)));
+    }
+}
