@@ -35,10 +35,10 @@ pub enum TemplateError {
 }
 
 /// Values by variable name.
-pub type Values = BTreeMap<String, String>;
+pub(crate) type Values = BTreeMap<String, String>;
 
 /// Collects the template values of an account: top level keys and `path_variables`.
-pub fn values_of(sources: &[&Map<String, Value>]) -> Values {
+pub(crate) fn values_of(sources: &[&Map<String, Value>]) -> Values {
     let mut values = Values::new();
     for source in sources {
         let nested = source.get("path_variables").and_then(Value::as_object);
@@ -59,7 +59,7 @@ pub fn values_of(sources: &[&Map<String, Value>]) -> Values {
 }
 
 /// Names of the variables of a template, in order, with repetition.
-pub fn variables(template: &str) -> Vec<&str> {
+pub(crate) fn variables(template: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut rest = template;
     while let Some((_, after)) = rest.split_once("{{") {
@@ -74,7 +74,7 @@ pub fn variables(template: &str) -> Vec<&str> {
 
 /// Fills a URL template. Values in the host part must be host names, others become one
 /// percent-encoded segment; so a value can never change scheme, user, port or structure.
-pub fn fill_url(template: &str, values: &Values) -> Result<String, TemplateError> {
+pub(crate) fn fill_url(template: &str, values: &Values) -> Result<String, TemplateError> {
     let host_end = template
         .find("://")
         .map_or(0, |at| at + 3 + template.get(at + 3..).and_then(|rest| rest.find('/')).unwrap_or(template.len() - at - 3));
@@ -91,7 +91,7 @@ pub fn fill_url(template: &str, values: &Values) -> Result<String, TemplateError
 }
 
 /// Fills a header template with raw values; control characters are refused.
-pub fn fill_header(template: &str, values: &Values) -> Result<String, TemplateError> {
+pub(crate) fn fill_header(template: &str, values: &Values) -> Result<String, TemplateError> {
     fill(template, values, |name, value, _| {
         if value.chars().any(char::is_control) {
             return Err(invalid(name, "it holds control characters"));
@@ -158,7 +158,7 @@ fn invalid(name: &str, why: &'static str) -> TemplateError {
 
 /// Whether `host` is covered by a list of hosts; `*.example.com` covers subdomains only and `*`
 /// everything.
-pub fn host_allowed(host: &str, allowed: &[String]) -> bool {
+pub(crate) fn host_allowed(host: &str, allowed: &[String]) -> bool {
     let host = host.to_ascii_lowercase();
     allowed.iter().any(|pattern| {
         let pattern = pattern.to_ascii_lowercase();

@@ -29,7 +29,7 @@ impl OauthError {
         }
     }
 
-    pub(crate) fn invalid_request(description: &str) -> Self {
+    pub fn invalid_request(description: &str) -> Self {
         Self::new(400, "invalid_request", description)
     }
 

@@ -9,6 +9,7 @@ pub mod authenticate;
 pub mod contract;
 mod credentials;
 mod dispatch;
+mod endpoints;
 mod failure;
 mod grpc;
 mod host;
@@ -24,6 +25,7 @@ pub mod validate;
 
 pub use credentials::{ENVIRONMENT_DOMAIN, Origin, PORTAL_COOKIE, SESSION_COOKIE};
 pub use dispatch::Gateway;
+pub use endpoints::Endpoints;
 pub use failure::Failure;
 pub use grpc::is_grpc;
 pub use limits::Limits;

@@ -346,7 +346,7 @@ impl Connection {
         }
     }
 
-    fn oauth<'a>(pattern: Option<&'a AuthPattern>) -> Option<&'a crate::providers::OauthSettings> {
+    fn oauth(pattern: Option<&AuthPattern>) -> Option<&crate::providers::OauthSettings> {
         pattern.and_then(|pattern| pattern.oauth_config.as_ref())
     }
 

@@ -55,7 +55,7 @@ const NOT_RETURNED: &[&str] = &[
 ];
 
 /// The caller's headers that go upstream.
-pub fn forwarded(from: &HeaderMap) -> HeaderMap {
+pub(super) fn forwarded(from: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(from);
     filtered(from, |name| {
         let text = name.as_str();
@@ -68,7 +68,7 @@ pub fn forwarded(from: &HeaderMap) -> HeaderMap {
 }
 
 /// The provider's headers that go back to the caller.
-pub fn returned(from: &HeaderMap) -> HeaderMap {
+pub(super) fn returned(from: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(from);
     filtered(from, |name| {
         let text = name.as_str();

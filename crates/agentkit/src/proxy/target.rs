@@ -5,7 +5,7 @@ use url::Url;
 
 /// The target cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum TargetError {
+pub(super) enum TargetError {
     /// A template variable has no or no legal value.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -17,7 +17,7 @@ pub enum TargetError {
 /// Joins the filled base URL with the caller's path and query, both kept byte for byte.
 ///
 /// `path` starts after `/proxy`, `query` has no `?`.
-pub fn resolve(
+pub(super) fn resolve(
     base: &str,
     values: &Values,
     allowed_hosts: &[String],

@@ -7,7 +7,7 @@ use keystead_types::Secret;
 
 /// A header that carries a credential.
 #[derive(Debug)]
-pub struct CredentialHeader {
+pub(crate) struct CredentialHeader {
     /// Name, case as configured.
     pub name: String,
     /// Value.
@@ -17,10 +17,10 @@ pub struct CredentialHeader {
 /// The credential cannot be presented.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the connected account has no value for `{0}`")]
-pub struct MissingValue(pub String);
+pub(crate) struct MissingValue(pub String);
 
 /// Builds the headers that present `credential` under `pattern`.
-pub fn credential_headers(
+pub(crate) fn credential_headers(
     pattern: &AuthPattern,
     credential: &Credential,
 ) -> Result<Vec<CredentialHeader>, MissingValue> {

@@ -1,0 +1,165 @@
+//! `/proxy/…`: authenticates the caller, finds out which account is meant, streams both ways
+//! (AK-450..AK-459).
+
+use super::{Endpoints, refused};
+use crate::{Failure, Origin, Peer, RequestId, credentials, host};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use keystead_agentkit::{
+    accounts::AccountKey,
+    proxy::{ProxyBody, ProxyCall, ProxyError},
+};
+use keystead_net::RequestBody;
+use keystead_types::{ErrorCode, Reason};
+use tonic::body::Body;
+
+const EXECUTION_ID: HeaderName = HeaderName::from_static("x-scalekit-execution-id");
+const SOURCE: HeaderName = HeaderName::from_static("x-scalekit-source");
+
+/// Bodies up to this size are kept so that they can be sent again after a refused token.
+const KEPT_BODY: u64 = 256 * 1024;
+/// Largest body (AK-452).
+const MAX_BODY: u64 = 100_000_000;
+/// Who may use the proxy: API clients with the permission to run tools, and dashboard members.
+const PERMISSION: &str = "agent_connectors:execute";
+
+impl Endpoints {
+    pub(super) async fn proxied(&self, request: Request<Body>, path: String) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let id = self.request_id(&parts);
+        match self.forward(&parts, &id, body, path).await {
+            Ok(response) => response,
+            Err((failure, status)) => {
+                let mut response = refused(failure, &id);
+                if let Some(status) = status.and_then(|code| http::StatusCode::from_u16(code).ok()) {
+                    *response.status_mut() = status;
+                }
+                response.headers_mut().insert(SOURCE, HeaderValue::from_static("platform"));
+                response
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        parts: &http::request::Parts,
+        id: &RequestId,
+        body: Body,
+        path: String,
+    ) -> Result<Response<Body>, (Failure, Option<u16>)> {
+        let plain = |failure| (failure, None);
+        let site = self.site(parts).await.map_err(plain)?;
+        let name = host::of(parts).unwrap_or_default();
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.address);
+        let shown = credentials::read(&parts.headers, Origin::Network, &name, peer);
+        let caller = self
+            .authorizer
+            .authenticate(&site, &shown)
+            .await
+            .map_err(|error| plain(from_reason(&error)))?
+            .with_request_id(id.0.clone());
+        caller
+            .require(&[PERMISSION])
+            .map_err(|denied| plain(from_reason(&denied)))?;
+        let call = ProxyCall {
+            key: addressed(&parts.headers).map_err(plain)?,
+            method: parts.method.clone(),
+            path,
+            query: parts.uri.query().map(ToOwned::to_owned),
+            headers: parts.headers.clone(),
+            body: taken(&parts.headers, body).await.map_err(plain)?,
+        };
+        let answer = self
+            .agentkit
+            .proxy(caller.env(), call)
+            .await
+            .map_err(|error| (failure_of(&error), Some(error.http_status())))?;
+        let (mut head, body) = answer.response.into_parts();
+        if let Ok(value) = HeaderValue::try_from(answer.execution_id.to_string()) {
+            head.headers.insert(EXECUTION_ID, value);
+        }
+        head.headers.insert(SOURCE, HeaderValue::from_static("upstream"));
+        let body = body.map_err(|error| tonic::Status::unavailable(error.to_string()));
+        Ok(Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// The account that the headers name. Two headers that differ in case alone arrive as two values
+/// of one name and must agree (AK-450).
+fn addressed(headers: &HeaderMap) -> Result<AccountKey, Failure> {
+    let key = AccountKey {
+        id: one_of(headers, &["connected_account_id", "connected-account-id", "x-connected-account-id"])?,
+        connector: one_of(headers, &["connection_name", "connection-name", "x-connection-name"])?,
+        identifier: one_of(headers, &["identifier", "x-identifier"])?,
+        organization_id: one_of(headers, &["organization_id"])?,
+        user_id: one_of(headers, &["user_id"])?,
+    };
+    if key.id.is_none() && (key.connector.is_none() || key.identifier.is_none()) {
+        return Err(Failure::because(
+            ErrorCode::InvalidArgument,
+            "send the headers connection_name and identifier, or connected_account_id",
+        ));
+    }
+    Ok(key)
+}
+
+fn one_of(headers: &HeaderMap, names: &[&'static str]) -> Result<Option<String>, Failure> {
+    let mut found: Option<&str> = None;
+    for name in names {
+        for value in headers.get_all(*name) {
+            let text = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| Failure::field(name, "must be UTF-8", "utf8"))?
+                .trim();
+            if found.is_some_and(|known| known != text) {
+                return Err(Failure::field(name, "was sent twice with different values", "unique"));
+            }
+            found = Some(text);
+        }
+    }
+    Ok(found.filter(|text| !text.is_empty()).map(ToOwned::to_owned))
+}
+
+/// Keeps small bodies, streams the others.
+async fn taken(headers: &HeaderMap, body: Body) -> Result<ProxyBody, Failure> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY) {
+        return Err(Failure::because(
+            ErrorCode::RequestTooLarge,
+            "the request body is larger than 100 MB",
+        ));
+    }
+    if body.is_end_stream() {
+        return Ok(ProxyBody::Buffered(Bytes::new()));
+    }
+    if declared.is_some_and(|length| length <= KEPT_BODY) {
+        let whole = body
+            .collect()
+            .await
+            .map_err(|_| Failure::because(ErrorCode::InvalidArgument, "the request body broke off"))?;
+        return Ok(ProxyBody::Buffered(whole.to_bytes()));
+    }
+    let limited = http_body_util::Limited::new(body, usize::try_from(MAX_BODY).unwrap_or(usize::MAX));
+    Ok(ProxyBody::Streamed(RequestBody::streamed(limited)))
+}
+
+fn from_reason(reason: &dyn Reason) -> Failure {
+    if reason.code() == ErrorCode::Internal {
+        return crate::pipeline::internal(reason);
+    }
+    Failure::because(reason.code(), reason.message())
+}
+
+fn failure_of(error: &ProxyError) -> Failure {
+    let reason = error.reason();
+    let mut failure = from_reason(reason);
+    failure.violations = reason.violations();
+    if reason.code() == ErrorCode::RateLimitedLocal {
+        failure.retry_after = Some(std::time::Duration::from_secs(1));
+    }
+    failure
+}
