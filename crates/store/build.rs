@@ -1,5 +1,4 @@
 //! Lists `migrations/{sqlite,postgres}/NNNN_what.sql`, so that adding one means adding two files.
-#![expect(clippy::print_stdout, reason = "the way to talk to cargo")]
 
 use std::{collections::BTreeMap, env, error::Error, fmt::Write, fs, path::Path};
 

@@ -156,11 +156,11 @@ mod tests {
     /// The stored chains of all installations depend on this value.
     #[test]
     fn the_hash_of_a_record_never_changes() {
-        let found = hash(EnvironmentId::from_number(5), &row());
-        let text: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            text,
-            "1e1ba1a4acc320e46efd7c4c4c764353233a6acfffe6f54472361e0729b03fa7"
-        );
+        let expected: [u8; 32] = [
+            0x1e, 0x1b, 0xa1, 0xa4, 0xac, 0xc3, 0x20, 0xe4, 0x6e, 0xfd, 0x7c, 0x4c, 0x4c, 0x76,
+            0x43, 0x53, 0x23, 0x3a, 0x6a, 0xcf, 0xff, 0xe6, 0xf5, 0x44, 0x72, 0x36, 0x1e, 0x07,
+            0x29, 0xb0, 0x3f, 0xa7,
+        ];
+        assert_eq!(hash(EnvironmentId::from_number(5), &row()), expected);
     }
 }

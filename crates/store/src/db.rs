@@ -70,6 +70,8 @@ pub struct WriteCounters {
     pub transactions: u64,
     /// Commits of the engine they took; fewer than transactions where they are grouped.
     pub commits: u64,
+    /// Callers that wait for the only writer of SQLite right now.
+    pub waiting: u64,
 }
 
 /// The database: cheap to clone, shared by everything in the process.
@@ -179,16 +181,16 @@ impl Db {
 
     /// Counters for metrics.
     pub fn write_counters(&self) -> WriteCounters {
-        let (transactions, commits) = match &self.0.backend {
+        match &self.0.backend {
             Backend::Sqlite(sqlite) => sqlite.writer.counters(),
             Backend::Postgres(_) => {
                 let committed = self.0.committed.load(Ordering::Relaxed);
-                (committed, committed)
+                WriteCounters {
+                    transactions: committed,
+                    commits: committed,
+                    waiting: 0,
+                }
             }
-        };
-        WriteCounters {
-            transactions,
-            commits,
         }
     }
 

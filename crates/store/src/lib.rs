@@ -72,6 +72,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod backup;
 mod db;
 mod dialect;
 mod engine;

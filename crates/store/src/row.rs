@@ -52,10 +52,12 @@ impl Row {
     /// [`StoreError::Column`] when it is absent, of another type, NULL or does not parse.
     pub fn get<T: FromValue>(&self, column: &'static str) -> Result<T, StoreError> {
         self.is_null(column)
-            .and_then(|null| match null && !T::NULLABLE {
+            .and_then(|null| {
                 // The driver of SQLite would read zero or "".
-                true => Err("it is NULL".into()),
-                false => T::from_raw(self.read(column)?),
+                if null && !T::NULLABLE {
+                    return Err("it is NULL".into());
+                }
+                T::from_raw(self.read(column)?)
             })
             .map_err(|cause| StoreError::Column {
                 column,

@@ -197,26 +197,26 @@ async fn run(db: &Db, statement: String) -> Result<u64, StoreError> {
     Ok(count)
 }
 
-/// Defines tests that run on both engines: `async fn name(test: TestDb) { … }`.
+/// Defines tests that run on both engines: `async fn name(test: TestDb) { … }`, with
+/// [`TestDb`](engines::TestDb) in scope.
 #[macro_export]
 macro_rules! on_both_engines {
     ($($(#[$meta:meta])* async fn $name:ident($test:ident: TestDb) $body:block)*) => {$(
         mod $name {
-            #[allow(unused_imports, clippy::allow_attributes, reason = "a test may need nothing from its file")]
             use super::*;
 
-            async fn check($test: $crate::engines::TestDb) $body
+            async fn body_of_test($test: TestDb) $body
 
             $(#[$meta])*
             #[test]
             fn sqlite() {
-                $crate::engines::run_on($crate::engines::SQLITE, check);
+                $crate::engines::run_on($crate::engines::SQLITE, body_of_test);
             }
 
             $(#[$meta])*
             #[test]
             fn postgres() {
-                $crate::engines::run_on($crate::engines::POSTGRES, check);
+                $crate::engines::run_on($crate::engines::POSTGRES, body_of_test);
             }
         }
     )*};

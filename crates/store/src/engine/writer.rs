@@ -9,7 +9,7 @@
 //! between two transactions happens in this task, which no caller can cancel.
 
 use super::{Conn, sqlite::ACQUIRE_TIMEOUT};
-use crate::{StoreError, db::GroupLimits};
+use crate::{StoreError, WriteCounters, db::GroupLimits};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{
     sync::{
@@ -32,6 +32,23 @@ pub(crate) struct Writer {
 struct Counters {
     transactions: AtomicU64,
     commits: AtomicU64,
+    waiting: AtomicU64,
+}
+
+/// Counts a caller from asking for the connection to getting it or giving up.
+struct Waiting<'c>(&'c AtomicU64);
+
+impl<'c> Waiting<'c> {
+    fn start(counter: &'c AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 enum Request {
@@ -100,6 +117,7 @@ impl Writer {
             limits,
             group: Vec::new(),
             opened: None,
+            unreleased: false,
             counters: Arc::clone(&counters),
         };
         tokio::spawn(task.run(queue));
@@ -121,12 +139,12 @@ impl Writer {
         }
     }
 
-    /// Transactions committed, and the outer commits they took.
-    pub(crate) fn counters(&self) -> (u64, u64) {
-        (
-            self.counters.transactions.load(Ordering::Relaxed),
-            self.counters.commits.load(Ordering::Relaxed),
-        )
+    pub(crate) fn counters(&self) -> WriteCounters {
+        WriteCounters {
+            transactions: self.counters.transactions.load(Ordering::Relaxed),
+            commits: self.counters.commits.load(Ordering::Relaxed),
+            waiting: self.counters.waiting.load(Ordering::Relaxed),
+        }
     }
 
     async fn borrow(
@@ -134,6 +152,7 @@ impl Writer {
         kind: impl FnOnce(oneshot::Sender<Result<Lease, StoreError>>) -> Request,
     ) -> Result<Lease, StoreError> {
         let (reply, lease) = oneshot::channel();
+        let _waiting = Waiting::start(&self.counters.waiting);
         self.requests.send(kind(reply)).map_err(|_| closed())?;
         match tokio::time::timeout(ACQUIRE_TIMEOUT, lease).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(closed())),
@@ -150,10 +169,12 @@ struct Task {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     limits: GroupLimits,
-    /// Released savepoints that wait for the outer commit.
+    /// Savepoints that wait for the outer commit.
     group: Vec<oneshot::Sender<Result<(), StoreError>>>,
     /// When the outer transaction began; `None` when there is none.
     opened: Option<Instant>,
+    /// The savepoint of the last member of the group is still there.
+    unreleased: bool,
     counters: Arc<Counters>,
 }
 
@@ -191,13 +212,11 @@ impl Task {
             return;
         }
         match self.lend(reply).await {
-            Some(told) => match self.script("RELEASE tx").await {
-                Ok(()) => self.group.push(told),
-                Err(error) => {
-                    drop(told.send(Err(not_committed(&error))));
-                    self.abandon(&error).await;
-                }
-            },
+            // The savepoint is released together with the next step, which saves a round trip.
+            Some(told) => {
+                self.unreleased = true;
+                self.group.push(told);
+            }
             // SQLite undoes the whole outer transaction by itself when the disk is full or fails;
             // then the savepoint is unknown here, and the whole group is told.
             None => {
@@ -215,11 +234,14 @@ impl Task {
     }
 
     async fn open_savepoint(&mut self) -> Result<(), StoreError> {
-        if self.opened.is_none() {
-            self.script("BEGIN IMMEDIATE").await?;
-            self.opened = Some(Instant::now());
-        }
-        self.script("SAVEPOINT tx").await
+        let script = match (self.opened, self.unreleased) {
+            (None, _) => "BEGIN IMMEDIATE; SAVEPOINT tx",
+            (Some(_), true) => "RELEASE tx; SAVEPOINT tx",
+            (Some(_), false) => "SAVEPOINT tx",
+        };
+        self.opened.get_or_insert_with(Instant::now);
+        self.unreleased = false;
+        self.script(script).await
     }
 
     async fn exclusive(&mut self, reply: oneshot::Sender<Result<Lease, StoreError>>) {
@@ -261,6 +283,7 @@ impl Task {
         if self.opened.is_none() {
             return;
         }
+        self.unreleased = false;
         if self.group.is_empty() {
             // Everything in it was rolled back.
             if let Err(error) = self.script("ROLLBACK").await {

@@ -8,6 +8,7 @@ use keystead_types::EnvironmentId;
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 use tokio::task::JoinSet;
 
+const BAD: Sql = sql!("test.bad", "INSERT INTO late (name) VALUES ('nobody')");
 const ADD: Sql = sql!(
     "test.add",
     "INSERT INTO counters (env_id, name, value) VALUES ($1, $2, $3)"
@@ -108,6 +109,12 @@ async fn a_full_group_is_committed_although_others_wait() {
     );
 }
 
+async fn until_waiting(db: &Db, count: u64) {
+    while db.write_counters().waiting < count {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Begins a transaction and lets others queue behind it, so that all are in one group.
 async fn one_group(
     db: &Db,
@@ -115,6 +122,7 @@ async fn one_group(
     others: Vec<(&'static str, EnvironmentId)>,
 ) -> Vec<Result<(), StoreError>> {
     let mut first = db.begin(env).await.unwrap();
+    let count = others.len() as u64;
     let mut tasks = JoinSet::new();
     for (index, (name, in_env)) in others.into_iter().enumerate() {
         let db = db.clone();
@@ -127,8 +135,7 @@ async fn one_group(
             (index, done.await)
         });
     }
-    // The queue is not visible from outside; a writer that is late only makes a second group.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until_waiting(db, count).await;
     first.execute(ADD, (env, "first", 1_i64)).await.unwrap();
     let mut results = vec![(usize::MAX, first.commit().await)];
     results.extend(tasks.join_all().await);
@@ -180,7 +187,6 @@ async fn when_the_outer_commit_fails_every_member_of_the_group_is_told() {
             size: usize::MAX,
         })
         .await;
-    const BAD: Sql = sql!("test.bad", "INSERT INTO late (name) VALUES ('nobody')");
 
     let mut first = db.begin(env).await.unwrap();
     let others: Vec<_> = ["a", "b"]
@@ -192,7 +198,7 @@ async fn when_the_outer_commit_fails_every_member_of_the_group_is_told() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until_waiting(&db, 2).await;
     first.execute(BAD, ()).await.unwrap();
     let result = first.commit().await;
     assert!(
@@ -309,4 +315,26 @@ async fn a_checkpoint_empties_the_log_and_a_closed_database_says_so() {
         Some(StoreError::Unavailable { .. })
     ));
     assert!(!log.exists(), "closing removes the log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_disk_is_full_exactly_what_was_acknowledged_is_stored() {
+    let (test, env) = sqlite().await;
+    // A limit of the writer's connection stands for the disk: SQLite fails in the same way.
+    test.run("PRAGMA max_page_count = 200").await.unwrap();
+    let mut tasks = JoinSet::new();
+    for writer in 0..16 {
+        let db = test.db.clone();
+        tasks.spawn(async move {
+            let mut stored = 0;
+            for number in 0..50 {
+                let name = format!("{writer}/{number}/{}", "x".repeat(1000));
+                stored += u64::from(add(&db, env, name).await.is_ok());
+            }
+            stored
+        });
+    }
+    let stored: u64 = tasks.join_all().await.into_iter().sum();
+    assert!((1..800).contains(&stored), "{stored}");
+    assert_eq!(count(&test.db, env).await, stored);
 }

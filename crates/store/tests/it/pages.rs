@@ -78,18 +78,17 @@ on_both_engines! {
         }
         tx.commit().await.unwrap();
 
-        let (mut seen, mut token, mut back) = (Vec::new(), String::new(), String::new());
-        loop {
+        let (mut seen, mut token) = (Vec::new(), String::new());
+        let mut back = loop {
             let page = page(&test, env, &key, 7, &token).await.unwrap();
             assert_eq!(page.prev_page_token.is_empty(), seen.is_empty());
             assert!(page.next_page_token.len() <= 32);
             seen.extend(page.items);
             if page.next_page_token.is_empty() {
-                back = page.prev_page_token;
-                break;
+                break page.prev_page_token;
             }
             token = page.next_page_token;
-        }
+        };
         let expected: Vec<u64> = (0..25).rev().map(|number| 100_000_000_000_000_000 + number).collect();
         assert_eq!(seen, expected);
 

@@ -5,6 +5,25 @@ use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::Timestamp;
 use std::time::Duration;
 
+const MOVE: Sql = sql!(
+    "test.move",
+    "UPDATE environments SET domain = $2 WHERE id = $1"
+);
+const PUT: Sql = sql!(
+    "test.put",
+    "INSERT INTO kinds (n, t, b, d) VALUES ($1, $2, $3, $4)"
+);
+const GET: Sql = sql!(
+    "test.get",
+    "SELECT n, t, b, d, n IS NULL AS absent FROM kinds ORDER BY n IS NULL"
+);
+// Takes long enough to be cut off.
+const MANY: Sql = sql!(
+    "test.many",
+    "INSERT INTO counters (env_id, name, value)
+     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
+     SELECT CAST($1 AS TEXT), CAST(n AS TEXT), n FROM numbers"
+);
 const COUNTERS: Sql = sql!(
     "test.counters",
     "SELECT name, value FROM counters WHERE env_id = $1 ORDER BY name"
@@ -59,9 +78,9 @@ on_both_engines! {
         let env = test.environment().await;
         let mut tx = test.db.begin(env).await.unwrap();
         {
-            let mut statement = Box::pin(tx.execute(ADD, (env, "a", 1_i64)));
+            let mut statement = Box::pin(tx.execute(MANY, (env,)));
             // Polled once, so it was sent, and then dropped.
-            let _ = futures_util::poll!(&mut statement);
+            assert!(futures_util::poll!(&mut statement).is_pending());
         }
         assert_eq!(tx.commit().await, Err(StoreError::Failed { statement: "commit" }));
         let mut next = test.db.begin(env).await.unwrap();
@@ -79,7 +98,6 @@ on_both_engines! {
         let env = test.environment().await;
         test.run("UPDATE environments SET domain = 'same.acme.test'").await.unwrap();
         let other = test.environment().await;
-        const MOVE: Sql = sql!("test.move", "UPDATE environments SET domain = $2 WHERE id = $1");
         let mut tx = test.db.begin(env).await.unwrap();
         let taken = tx.execute(MOVE, (other, "same.acme.test")).await.on_unique("environments_domain", |_| Conflict::Taken);
         assert_eq!(taken, Err(Conflict::Taken));
@@ -99,8 +117,6 @@ on_both_engines! {
     async fn values_of_all_types_and_their_nulls_come_back_as_they_went(test: TestDb) {
         test.run(format!("CREATE TABLE kinds (n BIGINT, t TEXT, b BOOLEAN, d {})",
             if test.db.engine() == keystead_store::Engine::Sqlite { "BLOB" } else { "BYTEA" })).await.unwrap();
-        const PUT: Sql = sql!("test.put", "INSERT INTO kinds (n, t, b, d) VALUES ($1, $2, $3, $4)");
-        const GET: Sql = sql!("test.get", "SELECT n, t, b, d, n IS NULL AS absent FROM kinds ORDER BY n IS NULL");
         let mut tx = test.db.begin_admin().await.unwrap();
         tx.execute(PUT, (Timestamp::from_micros(-5), "it's; ünïcode \u{10ffff}", true, vec![0_u8, 255])).await.unwrap();
         tx.execute(PUT, (None::<i64>, None::<String>, None::<bool>, None::<Vec<u8>>)).await.unwrap();

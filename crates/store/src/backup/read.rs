@@ -1,0 +1,112 @@
+use super::{
+    BackupError, Contents,
+    format::{self, Checksum, Line},
+};
+use crate::Kind;
+use std::path::Path;
+use tokio::{
+    fs::File,
+    io::{AsyncBufReadExt, BufReader},
+};
+
+/// Reads a backup to its end and compares every byte with what was written.
+///
+/// # Errors
+/// [`BackupError::Damaged`], [`BackupError::File`].
+pub async fn verify(path: &Path) -> Result<Contents, BackupError> {
+    let mut input = Input::open(path).await?;
+    let Line::Header {
+        schema_version,
+        created_at,
+    } = input.next().await?
+    else {
+        return Err(input.damaged("no header"));
+    };
+    let mut contents = Contents {
+        schema_version,
+        created_at,
+        tables: Vec::new(),
+        sha256: String::new(),
+    };
+    loop {
+        match input.next().await? {
+            Line::Header { .. } => return Err(input.damaged("a second header")),
+            Line::Table { name, .. } => contents.tables.push((name, 0)),
+            Line::Row(_) => match contents.tables.last_mut() {
+                Some((_, rows)) => *rows += 1,
+                None => return Err(input.damaged("a row before a table")),
+            },
+            Line::End => return input.check_end(contents).await,
+        }
+    }
+}
+
+/// The lines of a file.
+pub(super) struct Input {
+    file: BufReader<File>,
+    line: Vec<u8>,
+    number: u64,
+    checksum: Option<Checksum>,
+    columns: Vec<(String, Kind)>,
+}
+
+impl Input {
+    pub(super) async fn open(path: &Path) -> Result<Self, BackupError> {
+        let file = BufReader::new(File::open(path).await?);
+        Ok(Self {
+            file,
+            line: Vec::new(),
+            number: 0,
+            checksum: Some(Checksum::new()),
+            columns: Vec::new(),
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Line, BackupError> {
+        self.read().await?;
+        let line = format::parse(&self.line, &self.columns, self.number)?;
+        match (&line, &mut self.checksum) {
+            (Line::End, _) | (_, None) => {}
+            (_, Some(checksum)) => checksum.add(&self.line),
+        }
+        if let Line::Table { columns, .. } = &line {
+            self.columns.clone_from(columns);
+        }
+        Ok(line)
+    }
+
+    pub(super) const fn damaged(&self, what: &'static str) -> BackupError {
+        BackupError::Damaged {
+            line: self.number,
+            what,
+        }
+    }
+
+    /// Reads a line without its end.
+    async fn read(&mut self) -> Result<(), BackupError> {
+        self.line.clear();
+        self.number += 1;
+        self.file.read_until(b'\n', &mut self.line).await?;
+        if self.line.pop() != Some(b'\n') {
+            return Err(self.damaged("the file ends too early"));
+        }
+        Ok(())
+    }
+
+    /// The last line must be exactly what would be written for these contents, and the last.
+    async fn check_end(mut self, mut contents: Contents) -> Result<Contents, BackupError> {
+        contents.sha256 = self
+            .checksum
+            .take()
+            .map(Checksum::finish)
+            .unwrap_or_default();
+        if format::end(&contents).as_bytes() != self.line {
+            return Err(self.damaged("the checksum does not fit"));
+        }
+        if self.file.fill_buf().await?.is_empty() {
+            Ok(contents)
+        } else {
+            Err(self.damaged("more after the end"))
+        }
+    }
+}
