@@ -111,8 +111,9 @@ impl AgentKit {
         if let Some(grounds) = self.snapshots().find(env, &key) {
             return Ok(grounds);
         }
+        let moment = self.snapshots().moment();
         let grounds = self.grounds(env, key.clone()).await?;
-        self.snapshots().remember(key, &grounds);
+        self.snapshots().remember(moment, key, &grounds);
         Ok(grounds)
     }
 
@@ -131,9 +132,6 @@ impl AgentKit {
         }
         let url = target_url(grounds, &call.path, call.query.as_deref())?;
         let fresh = self.fresh(Arc::clone(grounds), Force::IfDue).await?;
-        if !Arc::ptr_eq(&fresh, grounds) {
-            self.snapshots().remember(call.key.clone().normalised(), &fresh);
-        }
         let outgoing = Outgoing {
             headers: headers::forwarded(&call.headers),
             method: call.method,

@@ -8,7 +8,13 @@ use keystead_identity::Context;
 use keystead_store::Engine;
 use keystead_types::{ConnectedAccountId, EnvironmentId};
 use moka::sync::Cache;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 type AccountAt = (EnvironmentId, ConnectedAccountId);
 type AddressAt = (EnvironmentId, AccountKey);
@@ -17,7 +23,13 @@ type AddressAt = (EnvironmentId, AccountKey);
 pub(crate) struct Snapshots {
     accounts: Cache<AccountAt, Arc<Grounds>>,
     addresses: Cache<AddressAt, ConnectedAccountId>,
+    /// Grows with every change, so that what was read before one is not kept after it.
+    changes: AtomicU64,
 }
+
+/// The moment before something was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Moment(u64);
 
 impl Snapshots {
     pub(crate) fn new(ctx: &Context) -> Self {
@@ -32,7 +44,13 @@ impl Snapshots {
                 .time_to_live(believed)
                 .support_invalidation_closures()
                 .build(),
+            changes: AtomicU64::new(0),
         }
+    }
+
+    /// To be taken before reading what is to be remembered.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.changes.load(Ordering::SeqCst))
     }
 
     pub(crate) fn find(&self, env: EnvironmentId, key: &AccountKey) -> Option<Arc<Grounds>> {
@@ -40,19 +58,40 @@ impl Snapshots {
         self.accounts.get(&(env, id))
     }
 
-    pub(crate) fn remember(&self, key: AccountKey, grounds: &Arc<Grounds>) {
+    /// What is remembered of an account.
+    pub(crate) fn account(&self, env: EnvironmentId, id: ConnectedAccountId) -> Option<Arc<Grounds>> {
+        self.accounts.get(&(env, id))
+    }
+
+    /// Remembers what was read since `moment`, unless something changed meanwhile.
+    pub(crate) fn put(&self, moment: Moment, grounds: &Arc<Grounds>) {
         let at = (grounds.environment, grounds.account.id);
-        self.addresses.insert((grounds.environment, key), at.1);
         self.accounts.insert(at, Arc::clone(grounds));
+        // A change bumps the count before it forgets, so one of the two sees the other.
+        if self.moment() != moment {
+            self.accounts.invalidate(&at);
+        }
+    }
+
+    /// As [`Self::put`], with the key that led to the account.
+    pub(crate) fn remember(&self, moment: Moment, key: AccountKey, grounds: &Arc<Grounds>) {
+        let address = (grounds.environment, key);
+        self.addresses.insert(address.clone(), grounds.account.id);
+        self.put(moment, grounds);
+        if self.moment() != moment {
+            self.addresses.invalidate(&address);
+        }
     }
 
     /// After a change of one account.
     pub(crate) fn forget(&self, env: EnvironmentId, account: ConnectedAccountId) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.accounts.invalidate(&(env, account));
     }
 
     /// After an account of the identifier came or went: keys may lead elsewhere now.
     pub(crate) fn forget_address(&self, env: EnvironmentId, identifier: &str) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
         let identifier = identifier.to_owned();
         let refused = self.addresses.invalidate_entries_if(move |(known, key), _| {
             *known == env && key.identifier.as_deref().is_none_or(|known| known == identifier)
@@ -64,6 +103,7 @@ impl Snapshots {
 
     /// After a change that may touch many accounts.
     pub(crate) fn forget_environment(&self, _env: EnvironmentId) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.addresses.invalidate_all();
         self.accounts.invalidate_all();
     }

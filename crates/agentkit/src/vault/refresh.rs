@@ -81,8 +81,14 @@ impl AgentKit {
     async fn refresh_in_turn(self, grounds: Arc<Grounds>, force: Force) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
         let _turn = self.flights().enter(id).await;
+        // Whoever was before us left its result here, so that a thousand waiters read no row. A
+        // stale copy does no harm: the lease is taken at the version that was read.
+        let mut remembered = self.snapshots().account(env, id);
         loop {
-            let current = self.grounds_of(env, id).await?;
+            let current = match remembered.take() {
+                Some(current) => current,
+                None => self.grounds_of(env, id).await?,
+            };
             current.require_active()?;
             match self.next_step(&current, force).await? {
                 Step::Ready => return Ok(current),
@@ -282,15 +288,23 @@ impl AgentKit {
         record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshSucceeded, &account, connection, "").await?;
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
+        self.reread(env, id).await
+    }
+
+    /// Reads an account after a change and leaves it for those who wait.
+    async fn reread(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<Arc<Grounds>> {
         self.snapshots().forget(env, id);
-        self.grounds_of(env, id).await
+        let moment = self.snapshots().moment();
+        let grounds = self.grounds_of(env, id).await?;
+        self.snapshots().put(moment, &grounds);
+        Ok(grounds)
     }
 
     /// A definitive failure: the account is expired, unless somebody stored a newer credential
     /// meanwhile (AK-223, AK-224).
     async fn refused(&self, grounds: Arc<Grounds>, reason: &str) -> Result<Arc<Grounds>> {
         self.give_up(&grounds, reason).await?;
-        let current = self.grounds_of(grounds.environment, grounds.account.id).await?;
+        let current = self.reread(grounds.environment, grounds.account.id).await?;
         current.require_active()?;
         Ok(current)
     }
@@ -327,7 +341,7 @@ impl AgentKit {
                 .await?;
             tx.commit().await?;
         }
-        self.snapshots().forget(env, id);
+        self.reread(env, id).await?;
         if grounds.token_is_live(now) {
             return Ok(grounds);
         }

@@ -2,7 +2,7 @@
 
 use super::{Rules, check::Check};
 use crate::contract::ContractError;
-use keystead_proto::validate as pb;
+use keystead_proto::validate::{self as pb, field_rules::Type, string_rules::WellKnown};
 use prost_reflect::{ExtensionDescriptor, FieldDescriptor, Kind, Value};
 use regex::Regex;
 
@@ -12,6 +12,20 @@ const EXCEPTIONS: &[(&str, Exception)] = &[
     (
         "scalekit.v1.connected_accounts.ListConnectedAccountsRequest.page_size",
         Exception::AtMost(100),
+    ),
+    // AK-016: the domain checks the URL, because development allows plain http on loopback.
+    (
+        "scalekit.v1.providers.CreateCustomProvider.proxy_url",
+        Exception::NoRules,
+    ),
+    (
+        "scalekit.v1.providers.UpdateCustomProvider.proxy_url",
+        Exception::NoRules,
+    ),
+    // AK-019: an update without auth patterns keeps them.
+    (
+        "scalekit.v1.providers.UpdateCustomProvider.auth_patterns",
+        Exception::NoRules,
     ),
     // The contract puts an enum's rule on a text; the field is read-only.
     (
@@ -79,7 +93,6 @@ fn compile(rules: &pb::FieldRules, kind: &Kind) -> Result<Option<Rules>, String>
     for rule in &rules.cel {
         made.checks.push(expression(rule)?);
     }
-    use pb::field_rules::Type;
     match &rules.r#type {
         None => {}
         Some(Type::Int32(r)) => {
@@ -210,7 +223,6 @@ fn text(made: &mut Rules, rules: &pb::StringRules) -> Result<(), String> {
     if !rules.not_in.is_empty() {
         checks.push(Check::TextNotIn(rules.not_in.clone()));
     }
-    use pb::string_rules::WellKnown;
     match rules.well_known {
         Some(WellKnown::Email(true)) => checks.push(Check::Email(None)),
         Some(WellKnown::Uri(true)) => checks.push(Check::Uri),
