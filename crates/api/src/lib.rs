@@ -9,39 +9,54 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod connected_accounts;
+mod connections;
 mod convert;
 mod environments;
 mod members;
 mod organizations;
+mod providers;
 mod request;
 pub mod status;
 mod workspaces;
 
+use keystead_agentkit::AgentKit;
 use keystead_authz::Authorizer;
 use keystead_identity::Context;
 use keystead_proto::v1;
 use tonic::service::Routes;
 
 /// What the services work with. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct App {
     /// Database, clock, keys.
     pub ctx: Context,
     /// Sessions and tokens.
     pub authorizer: Authorizer,
+    /// Connectors, connections, connected accounts.
+    pub agentkit: AgentKit,
 }
 
 /// All services.
 pub fn routes(app: App) -> Routes {
     use v1::{
         clients::client_service_server::ClientServiceServer,
+        connected_accounts::connected_account_service_server::ConnectedAccountServiceServer,
+        connections::connection_service_server::ConnectionServiceServer,
         environments::environment_service_server::EnvironmentServiceServer,
         members::members_service_server::MembersServiceServer,
         organizations::organization_service_server::OrganizationServiceServer,
+        providers::provider_service_server::ProviderServiceServer,
         workspaces::workspace_service_server::WorkspaceServiceServer,
     };
     Routes::default()
         .add_service(ClientServiceServer::new(clients::Clients(app.clone())))
+        .add_service(ConnectedAccountServiceServer::new(
+            connected_accounts::ConnectedAccounts(app.clone()),
+        ))
+        .add_service(ConnectionServiceServer::new(connections::Connections(
+            app.clone(),
+        )))
         .add_service(EnvironmentServiceServer::new(environments::Environments(
             app.clone(),
         )))
@@ -49,5 +64,6 @@ pub fn routes(app: App) -> Routes {
         .add_service(OrganizationServiceServer::new(
             organizations::Organizations(app.clone()),
         ))
+        .add_service(ProviderServiceServer::new(providers::Providers(app.clone())))
         .add_service(WorkspaceServiceServer::new(workspaces::Workspaces(app)))
 }

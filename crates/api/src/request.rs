@@ -2,6 +2,7 @@
 
 use crate::status::{Plain, from_reason};
 use keystead_authz::Caller;
+use keystead_proto::ExplicitFields;
 use keystead_types::{ErrorCode, PageRequest, PageSize};
 use tonic::{Request, Response, Status};
 
@@ -20,6 +21,11 @@ pub(crate) fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
     };
     let caller = caller.ok_or_else(missing)?;
     Ok((caller, request.into_inner()))
+}
+
+/// The fields that the caller wrote down, when the request was made from JSON or a form.
+pub(crate) fn explicit<T>(request: &Request<T>) -> Option<ExplicitFields> {
+    request.extensions().get().cloned()
 }
 
 /// Page of a list with 30 rows by default and 100 at most.

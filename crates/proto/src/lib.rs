@@ -4,6 +4,10 @@
 //! permissions, validation and the OpenAPI document all come from them. This crate holds no
 //! behaviour. It is visible to `api`, `gateway`, `web` and `testkit` only.
 
+mod explicit;
+
+pub use explicit::ExplicitFields;
+
 use prost_reflect::DescriptorPool;
 use std::sync::LazyLock;
 

@@ -1,9 +1,13 @@
 //! Between the messages of the contract and the types of the domain. Nothing is decided here.
 
 pub(crate) mod clients;
+pub(crate) mod connected_accounts;
+pub(crate) mod connection_settings;
+pub(crate) mod connections;
 pub(crate) mod environments;
 pub(crate) mod members;
 pub(crate) mod organizations;
+pub(crate) mod providers;
 pub(crate) mod structs;
 pub(crate) mod workspaces;
 

@@ -13,7 +13,8 @@ pub(crate) fn from_json(object: Map<String, Json>) -> Struct {
     }
 }
 
-fn value_from_json(json: Json) -> Value {
+/// A JSON value as a protobuf value.
+pub(crate) fn value_from_json(json: Json) -> Value {
     let kind = match json {
         Json::Null => Kind::NullValue(0),
         Json::Bool(value) => Kind::BoolValue(value),
@@ -36,7 +37,8 @@ pub(crate) fn to_json(value: Struct) -> Map<String, Json> {
         .collect()
 }
 
-fn value_to_json(value: Value) -> Json {
+/// A protobuf value as JSON.
+pub(crate) fn value_to_json(value: Value) -> Json {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Json::Null,
         Some(Kind::BoolValue(value)) => Json::Bool(value),

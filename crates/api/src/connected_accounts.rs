@@ -1,0 +1,341 @@
+//! `ConnectedAccountService`: accounts, their credentials and the links that connect them. Shared
+//! credentials, consent URLs for portal sessions and self-service are not built yet.
+
+use crate::{
+    App,
+    convert::{
+        connected_accounts::{self as convert, key_of},
+        time, total,
+    },
+    request::{Reply, open, small_page},
+    status::failed,
+};
+use keystead_agentkit::{
+    AgentKit, Error,
+    accounts::{AccountKey, AccountListing, AccountPatch, CredentialInput, Grounds},
+    links::NewLink,
+};
+use keystead_authz::{Caller, Denied};
+use keystead_proto::v1::connected_accounts::{
+    self as pb, AuthorizationDetails, connected_account_service_server::ConnectedAccountService,
+};
+use keystead_types::{PageRequest, PageSize, Secret};
+use tonic::{Request, Response, Status, async_trait};
+
+pub(crate) struct ConnectedAccounts(pub(crate) App);
+
+/// Limits a visitor of a connect link to the account of the link; another id names nothing for him.
+fn limited(caller: &Caller, key: AccountKey) -> Result<AccountKey, Status> {
+    let key = key.normalised();
+    let Some(own) = caller.only_account().map(|id| id.to_string()) else {
+        return Ok(key);
+    };
+    if key.id.as_ref().is_some_and(|id| *id != own) {
+        return Err(failed(Error::AccountNotFound));
+    }
+    Ok(AccountKey {
+        id: Some(own),
+        ..key
+    })
+}
+
+fn id_key(id: String) -> AccountKey {
+    AccountKey {
+        id: Some(id),
+        ..AccountKey::default()
+    }
+}
+
+/// A changed account. The credential is not repeated: the message is there, and empty (section 5,
+/// item 25).
+fn changed(grounds: &Grounds) -> Option<pb::ConnectedAccount> {
+    let nothing = Some(AuthorizationDetails::default());
+    Some(convert::account(
+        &grounds.account,
+        &grounds.connection,
+        nothing,
+    ))
+}
+
+impl ConnectedAccounts {
+    const fn kit(&self) -> &AgentKit {
+        &self.0.agentkit
+    }
+
+    /// The account of a key without its credential.
+    async fn described(
+        &self,
+        caller: &Caller,
+        key: AccountKey,
+        scopes: Scopes,
+    ) -> Result<pb::ConnectedAccount, Status> {
+        let (kit, env) = (self.kit(), caller.env());
+        let account = kit.account(env, key).await.map_err(failed)?;
+        let connection = kit
+            .connection(env, account.connection_id)
+            .await
+            .map_err(failed)?;
+        let details = match scopes {
+            Scopes::Shown => convert::granted_scopes(&account, connection.kind),
+            Scopes::LeftOut => None,
+        };
+        Ok(convert::account(&account, &connection, details))
+    }
+
+    /// What a visitor of a connect link may change: what the connect page asks for.
+    ///
+    /// SECURITY: tokens would skip the consent and its verification, and settings other than the
+    /// page's would steer the developer's requests.
+    async fn check_visitor(
+        &self,
+        caller: &Caller,
+        key: &AccountKey,
+        patch: &AccountPatch,
+    ) -> Result<(), Status> {
+        if caller.only_account().is_none() {
+            return Ok(());
+        }
+        if !matches!(patch.credential, CredentialInput::Static(_)) && !patch.credential.is_absent()
+        {
+            return Err(failed(Denied::Kind));
+        }
+        let grounds = self.kit().grounds(caller.env(), key.clone()).await;
+        let fields = &grounds.map_err(failed)?.pattern.account_fields;
+        let asked = |name: &String| fields.iter().any(|field| field.field_name == *name);
+        match patch.api_config.keys().find(|name| !asked(name)) {
+            None => Ok(()),
+            Some(_) => Err(failed(Error::field(
+                "connected_account.api_config",
+                "may hold only what the connect page asks for",
+            ))),
+        }
+    }
+
+    async fn listed(
+        &self,
+        caller: &Caller,
+        listing: &AccountListing,
+        page: &PageRequest,
+    ) -> Result<keystead_types::Page<pb::ConnectedAccountForList>, Status> {
+        let listed = self
+            .kit()
+            .list_accounts(caller.env(), listing, page)
+            .await
+            .map_err(failed)?;
+        Ok(listed.map(|(account, connection)| convert::row(&account, &connection)))
+    }
+}
+
+/// Whether an account is shown with its granted scopes.
+#[derive(Clone, Copy)]
+enum Scopes {
+    Shown,
+    LeftOut,
+}
+
+#[async_trait]
+impl ConnectedAccountService for ConnectedAccounts {
+    async fn list_connected_accounts(
+        &self,
+        request: Request<pb::ListConnectedAccountsRequest>,
+    ) -> Reply<pb::ListConnectedAccountsResponse> {
+        let (caller, message) = open(request)?;
+        let connector = message.connector.filter(|name| !name.is_empty());
+        let mut connection_names = message.connection_names;
+        if connector.is_some() && !connection_names.is_empty() {
+            return Err(failed(Error::field(
+                "connection_names",
+                "cannot be given together with connector",
+            )));
+        }
+        connection_names.extend(connector);
+        let listing = AccountListing {
+            connection_names,
+            provider: message.provider,
+            identifier: message.identifier.unwrap_or_default(),
+            organization_id: message.organization_id.unwrap_or_default(),
+            user_id: message.user_id.unwrap_or_default(),
+            query: message.query,
+            is_org_wide: message.is_org_wide_credential,
+            ..AccountListing::default()
+        };
+        let page = PageRequest {
+            size: PageSize::clamp(message.page_size, 10, 100),
+            token: message.page_token,
+        };
+        let listed = self.listed(&caller, &listing, &page).await?;
+        Ok(Response::new(pb::ListConnectedAccountsResponse {
+            connected_accounts: listed.items,
+            total_size: total(listed.total_size),
+            next_page_token: listed.next_page_token,
+            prev_page_token: listed.prev_page_token,
+        }))
+    }
+
+    async fn search_connected_accounts(
+        &self,
+        request: Request<pb::SearchConnectedAccountsRequest>,
+    ) -> Reply<pb::SearchConnectedAccountsResponse> {
+        let (caller, message) = open(request)?;
+        let listing = AccountListing {
+            query: message.query,
+            connection_id: message.connection_id,
+            ..AccountListing::default()
+        };
+        let page = small_page(message.page_size, message.page_token);
+        let listed = self.listed(&caller, &listing, &page).await?;
+        Ok(Response::new(pb::SearchConnectedAccountsResponse {
+            connected_accounts: listed.items,
+            total_size: total(listed.total_size),
+            next_page_token: listed.next_page_token,
+            prev_page_token: listed.prev_page_token,
+        }))
+    }
+
+    async fn create_connected_account(
+        &self,
+        request: Request<pb::CreateConnectedAccountRequest>,
+    ) -> Reply<pb::CreateConnectedAccountResponse> {
+        let (caller, message) = open(request)?;
+        let created = self
+            .kit()
+            .create_account(caller.env(), &caller.actor(), convert::create(message))
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(pb::CreateConnectedAccountResponse {
+            connected_account: changed(&created),
+        }))
+    }
+
+    async fn update_connected_account(
+        &self,
+        request: Request<pb::UpdateConnectedAccountRequest>,
+    ) -> Reply<pb::UpdateConnectedAccountResponse> {
+        let (caller, message) = open(request)?;
+        let key = limited(&caller, key_of!(message))?;
+        let patch = convert::update(message);
+        self.check_visitor(&caller, &key, &patch).await?;
+        let updated = self
+            .kit()
+            .update_account(caller.env(), &caller.actor(), key, patch)
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(pb::UpdateConnectedAccountResponse {
+            connected_account: changed(&updated),
+        }))
+    }
+
+    async fn delete_connected_account(
+        &self,
+        request: Request<pb::DeleteConnectedAccountRequest>,
+    ) -> Reply<pb::DeleteConnectedAccountResponse> {
+        let (caller, message) = open(request)?;
+        self.kit()
+            .delete_account(caller.env(), &caller.actor(), key_of!(message))
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(pb::DeleteConnectedAccountResponse {}))
+    }
+
+    async fn get_magic_link_for_connected_account(
+        &self,
+        request: Request<pb::GetMagicLinkForConnectedAccountRequest>,
+    ) -> Reply<pb::GetMagicLinkForConnectedAccountResponse> {
+        let (caller, message) = open(request)?;
+        let new = NewLink {
+            key: key_of!(message),
+            state: message.state.unwrap_or_default(),
+            user_verify_url: message.user_verify_url.unwrap_or_default(),
+        };
+        let link = self
+            .kit()
+            .create_link(caller.env(), &caller.actor(), new)
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(pb::GetMagicLinkForConnectedAccountResponse {
+            link: link.url.expose().clone(),
+            expiry: time(link.expires_at),
+        }))
+    }
+
+    async fn get_connected_account(
+        &self,
+        request: Request<pb::GetConnectedAccountRequest>,
+    ) -> Reply<pb::GetConnectedAccountResponse> {
+        let (caller, message) = open(request)?;
+        let key = limited(&caller, id_key(message.id))?;
+        let connected_account = Some(self.described(&caller, key, Scopes::Shown).await?);
+        Ok(Response::new(pb::GetConnectedAccountResponse {
+            connected_account,
+        }))
+    }
+
+    async fn disconnect_connected_account(
+        &self,
+        request: Request<pb::DisconnectConnectedAccountRequest>,
+    ) -> Reply<pb::DisconnectConnectedAccountResponse> {
+        let (caller, message) = open(request)?;
+        let key = limited(&caller, id_key(message.id))?;
+        let disconnected = self
+            .kit()
+            .disconnect_account(caller.env(), &caller.actor(), key)
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(pb::DisconnectConnectedAccountResponse {
+            connected_account: changed(&disconnected),
+        }))
+    }
+
+    async fn get_connected_account_auth(
+        &self,
+        request: Request<pb::GetConnectedAccountByIdentifierRequest>,
+    ) -> Reply<pb::GetConnectedAccountByIdentifierResponse> {
+        let (caller, message) = open(request)?;
+        let grounds = self
+            .kit()
+            .read_credential(caller.env(), &caller.actor(), key_of!(message))
+            .await
+            .map_err(failed)?;
+        let details = Some(convert::stored_credential(&grounds));
+        let connected_account = Some(convert::account(
+            &grounds.account,
+            &grounds.connection,
+            details,
+        ));
+        Ok(Response::new(pb::GetConnectedAccountByIdentifierResponse {
+            connected_account,
+        }))
+    }
+
+    async fn get_connected_account_details(
+        &self,
+        request: Request<pb::GetConnectedAccountByIdentifierRequest>,
+    ) -> Reply<pb::GetConnectedAccountByIdentifierResponse> {
+        let (caller, message) = open(request)?;
+        let described = self.described(&caller, key_of!(message), Scopes::LeftOut);
+        let connected_account = Some(described.await?);
+        Ok(Response::new(pb::GetConnectedAccountByIdentifierResponse {
+            connected_account,
+        }))
+    }
+
+    async fn verify_connected_account_user(
+        &self,
+        request: Request<pb::VerifyConnectedAccountUserRequest>,
+    ) -> Reply<pb::VerifyConnectedAccountUserResponse> {
+        let (caller, message) = open(request)?;
+        let auth_request = Secret::new(message.auth_request_id);
+        let verified = self
+            .kit()
+            .verify_user(
+                caller.env(),
+                &caller.actor(),
+                &auth_request,
+                &message.identifier,
+            )
+            .await;
+        Ok(Response::new(pb::VerifyConnectedAccountUserResponse {
+            post_user_verify_redirect_url: verified.map_err(failed)?,
+        }))
+    }
+}
