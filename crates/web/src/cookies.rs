@@ -13,15 +13,30 @@ pub struct Cookie {
 }
 
 /// Binds an OAuth flow to the browser that began it (AK-309).
-pub const CONNECT: Cookie = Cookie { name: "__Host-sk_connect", max_age_secs: 900 };
+pub const CONNECT: Cookie = Cookie {
+    name: "__Host-sk_connect",
+    max_age_secs: 900,
+};
 /// The session of the hosted credential form (specification 3.2).
-pub const PORTAL: Cookie = Cookie { name: "__Host-sk_portal", max_age_secs: 1_800 };
+pub const PORTAL: Cookie = Cookie {
+    name: "__Host-sk_portal",
+    max_age_secs: 1_800,
+};
 /// The session of a dashboard member.
-pub const SESSION: Cookie = Cookie { name: "__Host-keystead_session", max_age_secs: 43_200 };
+pub const SESSION: Cookie = Cookie {
+    name: "__Host-keystead_session",
+    max_age_secs: 43_200,
+};
 /// A random value that anti-forgery tokens are bound to while nobody is signed in.
-pub const VISITOR: Cookie = Cookie { name: "__Host-sk_visitor", max_age_secs: 3_600 };
+pub const VISITOR: Cookie = Cookie {
+    name: "__Host-sk_visitor",
+    max_age_secs: 3_600,
+};
 /// The address a sign-in code was sent to.
-pub const SIGN_IN: Cookie = Cookie { name: "__Host-sk_sign_in", max_age_secs: 900 };
+pub const SIGN_IN: Cookie = Cookie {
+    name: "__Host-sk_sign_in",
+    max_age_secs: 900,
+};
 
 impl Cookie {
     /// Reads the cookie; an empty value counts as none.
@@ -34,7 +49,9 @@ impl Cookie {
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(name, _)| *name == self.name).map(|(_, value)| value);
+        let mut values = pairs
+            .filter(|(name, _)| *name == self.name)
+            .map(|(_, value)| value);
         match (values.next(), values.next()) {
             (Some(value), None) if !value.is_empty() => Some(Secret::new(value.to_owned())),
             _ => None,
@@ -43,7 +60,9 @@ impl Cookie {
 
     /// The header that sets the cookie. `None` when the value holds what a cookie cannot.
     pub(crate) fn set(self, value: &str) -> Option<HeaderValue> {
-        let clean = value.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~'));
+        let clean = value.bytes().all(
+            |byte| matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~'),
+        );
         let text = format!(
             "{}={value}; Path=/; Max-Age={}; Secure; HttpOnly; SameSite=Lax",
             self.name, self.max_age_secs
@@ -55,7 +74,10 @@ impl Cookie {
 
     /// The header that removes the cookie.
     pub(crate) fn clear(self) -> Option<HeaderValue> {
-        let text = format!("{}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax", self.name);
+        let text = format!(
+            "{}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
+            self.name
+        );
         HeaderValue::from_str(&text).ok()
     }
 }
@@ -71,16 +93,32 @@ mod tests {
 
     #[test]
     fn a_cookie_is_read_by_its_exact_name_and_only_when_sent_once() {
-        let found = CONNECT.read(&headers("a=b; __Host-sk_connect=v.1=; x=y")).unwrap();
+        let found = CONNECT
+            .read(&headers("a=b; __Host-sk_connect=v.1=; x=y"))
+            .unwrap();
         assert_eq!(found.expose(), "v.1=");
-        assert!(CONNECT.read(&headers("sk_connect=v; __host-sk_connect=v")).is_none());
-        assert!(CONNECT.read(&headers("__Host-sk_connect=a; __Host-sk_connect=b")).is_none());
+        assert!(
+            CONNECT
+                .read(&headers("sk_connect=v; __host-sk_connect=v"))
+                .is_none()
+        );
+        assert!(
+            CONNECT
+                .read(&headers("__Host-sk_connect=a; __Host-sk_connect=b"))
+                .is_none()
+        );
         assert!(PORTAL.read(&headers("__Host-sk_portal=")).is_none());
     }
 
     #[test]
     fn a_value_cannot_add_attributes_or_lines() {
-        for value in ["a; Domain=evil.test", "a\r\nSet-Cookie: b=c", "a b", "a,b", "a\"b"] {
+        for value in [
+            "a; Domain=evil.test",
+            "a\r\nSet-Cookie: b=c",
+            "a b",
+            "a,b",
+            "a\"b",
+        ] {
             assert!(CONNECT.set(value).is_none(), "{value}");
         }
         let header = CONNECT.set("abc.def").unwrap();

@@ -31,7 +31,8 @@ pub(crate) fn token(deps: &Deps, cookie: Cookie, value: &str) -> String {
 
 /// The cookie's name is part of the hash: a token of one kind of session says nothing in another.
 fn hash(deps: &Deps, cookie: Cookie, value: &str) -> TokenHash {
-    deps.hasher.hash("form token", &format!("{}={value}", cookie.name))
+    deps.hasher
+        .hash("form token", &format!("{}={value}", cookie.name))
 }
 
 /// Compares in constant time.
@@ -49,7 +50,11 @@ impl<S: Sync> FromRequestParts<S> for Posted {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        parts.extensions.get::<Self>().cloned().ok_or(Failure::Forged)
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or(Failure::Forged)
     }
 }
 
@@ -80,13 +85,17 @@ pub(crate) async fn protect(State(guard): State<Guard>, request: Request, next: 
 }
 
 async fn check(guard: &Guard, headers: &HeaderMap, body: Body) -> Result<FormData, Failure> {
-    let site = headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
+    let site = headers
+        .get("sec-fetch-site")
+        .map(http::HeaderValue::as_bytes);
     if site.is_some_and(|site| site != b"same-origin") {
         return Err(Failure::Forged);
     }
-    let form_type = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let form_type = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .starts_with(b"application/x-www-form-urlencoded")
+    });
     if !form_type {
         return Err(Failure::Forged);
     }
@@ -97,7 +106,11 @@ async fn check(guard: &Guard, headers: &HeaderMap, body: Body) -> Result<FormDat
         let value = cookie.read(headers);
         value.is_some_and(|value| holds(&guard.deps, *cookie, value.expose(), token))
     });
-    if right { Ok(form) } else { Err(Failure::Forged) }
+    if right {
+        Ok(form)
+    } else {
+        Err(Failure::Forged)
+    }
 }
 
 /// A token for a browser that nobody is signed in with, and the cookie value to set when it has none.

@@ -41,7 +41,8 @@ impl IntoResponse for Failure {
             Self::Forged => (
                 StatusCode::FORBIDDEN,
                 "This page is out of date",
-                "The form was opened in another session or too long ago, so nothing was changed.".to_owned(),
+                "The form was opened in another session or too long ago, so nothing was changed."
+                    .to_owned(),
                 "Go back, load the page again and send the form once more.",
                 String::new(),
             ),

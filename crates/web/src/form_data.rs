@@ -26,9 +26,17 @@ impl FormData {
     /// The value of a secret field: what was typed masked, or visibly when that was chosen.
     pub(crate) fn secret(&self, name: &str) -> &str {
         let visible = self.has(&format!("{name}.show"));
-        let value = if visible { self.text(&format!("{name}.visible")) } else { self.text(name) };
+        let value = if visible {
+            self.text(&format!("{name}.visible"))
+        } else {
+            self.text(name)
+        };
         // A value in the other input is not lost when this one was left empty.
-        if value.is_empty() && visible { self.text(name) } else { value }
+        if value.is_empty() && visible {
+            self.text(name)
+        } else {
+            value
+        }
     }
 
     /// Every value of a field.
@@ -45,17 +53,25 @@ impl FormData {
     /// The lines of a field, trimmed, without empty ones.
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         let lines = self.raw(name).split(['\n', '\r', ' ', '\t']);
-        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        lines
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     fn raw(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
     }
 }
 
 impl fmt::Debug for FormData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 

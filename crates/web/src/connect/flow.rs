@@ -24,7 +24,12 @@ pub trait ConnectFlow: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::open`]. Wrong input is not an error: see [`Submitted::Wrong`].
-    async fn submit(&self, browser: &Browser, link: &Link, answers: Answers) -> Result<Submitted, ConnectError>;
+    async fn submit(
+        &self,
+        browser: &Browser,
+        link: &Link,
+        answers: Answers,
+    ) -> Result<Submitted, ConnectError>;
 
     /// Finishes a consent at the provider (AK-309). `parameters` is all the provider sent.
     ///
@@ -44,7 +49,11 @@ pub trait ConnectFlow: Send + Sync {
     ///
     /// # Errors
     /// [`ConnectError::SessionExpired`] when the request is unknown, expired or not this browser's.
-    async fn verify_member(&self, browser: &Browser, request: &str) -> Result<Finished, ConnectError>;
+    async fn verify_member(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<Finished, ConnectError>;
 }
 
 /// The browser a request came from.

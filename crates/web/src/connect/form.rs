@@ -21,12 +21,17 @@ pub(super) fn page(form: &ConnectForm, link: &Link, csrf: String) -> ConnectPage
     }
     if !form.scopes.is_empty() {
         let label = format!("What {} may do", form.application);
-        fields = fields.field(Field::new("scope", &label, Kind::Many(choices(&form.scopes))));
+        fields = fields.field(Field::new(
+            "scope",
+            &label,
+            Kind::Many(choices(&form.scopes)),
+        ));
     }
     if !form.optional_scopes.is_empty() {
         let kind = Kind::Many(choices(&form.optional_scopes));
         let hint = format!("{} lets you leave these out.", form.provider);
-        fields = fields.field(Field::new("optional_scope", "Optional permissions", kind).hint(hint));
+        fields =
+            fields.field(Field::new("optional_scope", "Optional permissions", kind).hint(hint));
     }
     ConnectPage {
         lead: lead(form),
@@ -55,8 +60,13 @@ pub(super) fn again(
     violations: Vec<FieldViolation>,
 ) -> ConnectPage {
     let mut form = form.clone();
-    for question in form.questions.iter_mut().filter(|question| question.input_type != "password") {
-        sent.text(&field_name(&question.name)).clone_into(&mut question.value);
+    for question in form
+        .questions
+        .iter_mut()
+        .filter(|question| question.input_type != "password")
+    {
+        sent.text(&field_name(&question.name))
+            .clone_into(&mut question.value);
     }
     let keep = |choices: &mut Vec<ScopeChoice>, name| {
         let chosen = sent.all(name);
@@ -105,7 +115,11 @@ fn field(question: &Question) -> Field {
         "select" => Kind::Select(options(question)),
         _ => Kind::Text,
     };
-    let label = if question.label.is_empty() { &question.name } else { &question.label };
+    let label = if question.label.is_empty() {
+        &question.name
+    } else {
+        &question.label
+    };
     Field {
         hint: question.hint.clone(),
         required: question.required && !question.stored,
@@ -116,12 +130,20 @@ fn field(question: &Question) -> Field {
 
 fn options(question: &Question) -> Vec<Choice> {
     let chosen = |option: &super::QuestionOption| {
-        if question.value.is_empty() { option.default } else { option.value == question.value }
+        if question.value.is_empty() {
+            option.default
+        } else {
+            option.value == question.value
+        }
     };
     let none = (!question.options.iter().any(chosen)).then(|| Choice::new("", "Choose…", "", ""));
     let choices = question.options.iter().map(|option| Choice {
         value: option.value.clone(),
-        label: if option.label.is_empty() { option.value.clone() } else { option.label.clone() },
+        label: if option.label.is_empty() {
+            option.value.clone()
+        } else {
+            option.label.clone()
+        },
         selected: chosen(option),
         ..Choice::default()
     });
@@ -131,7 +153,11 @@ fn options(question: &Question) -> Vec<Choice> {
 fn choices(scopes: &[ScopeChoice]) -> Vec<Choice> {
     let choice = |scope: &ScopeChoice| Choice {
         value: scope.scope.clone(),
-        label: if scope.label.is_empty() { scope.scope.clone() } else { scope.label.clone() },
+        label: if scope.label.is_empty() {
+            scope.scope.clone()
+        } else {
+            scope.label.clone()
+        },
         about: scope.about.clone(),
         selected: scope.selected,
         fixed: scope.required,

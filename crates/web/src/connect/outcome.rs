@@ -26,7 +26,11 @@ pub(super) fn failed(error: &ConnectError, reference: String) -> (StatusCode, Ou
         title,
         text,
         advice,
-        actions: retry(error).map(address).map(|to| Action::link("Try again", to).primary()).into_iter().collect(),
+        actions: retry(error)
+            .map(address)
+            .map(|to| Action::link("Try again", to).primary())
+            .into_iter()
+            .collect(),
         code,
         reference,
     };
@@ -35,7 +39,9 @@ pub(super) fn failed(error: &ConnectError, reference: String) -> (StatusCode, Ou
 
 fn retry(error: &ConnectError) -> Option<&Link> {
     match error {
-        ConnectError::Provider { retry, .. } | ConnectError::Exchange { retry, .. } => retry.as_ref(),
+        ConnectError::Provider { retry, .. } | ConnectError::Exchange { retry, .. } => {
+            retry.as_ref()
+        }
         _ => None,
     }
 }
@@ -67,13 +73,20 @@ fn words(error: &ConnectError) -> (StatusCode, Outcome, String, [String; 3]) {
             ],
         ),
         ConnectError::Provider { code, provider, .. } => refused(code, provider),
-        ConnectError::Exchange { description, provider, .. } => page(
+        ConnectError::Exchange {
+            description,
+            provider,
+            ..
+        } => page(
             StatusCode::BAD_GATEWAY,
             Outcome::Failure,
             "failed_to_exchange_token",
             [
                 "The account was not connected",
-                &format!("{provider} gave permission, but the last step failed: {}.", sentence(description)),
+                &format!(
+                    "{provider} gave permission, but the last step failed: {}.",
+                    sentence(description)
+                ),
                 "Try again. If it keeps failing, tell the application's support the reference below.",
             ],
         ),
@@ -83,7 +96,10 @@ fn words(error: &ConnectError) -> (StatusCode, Outcome, String, [String; 3]) {
             "failed_to_exchange",
             [
                 "The application is not set up completely",
-                &format!("The account cannot be connected yet: {}.", sentence(description)),
+                &format!(
+                    "The account cannot be connected yet: {}.",
+                    sentence(description)
+                ),
                 "Tell the application's support the reference below. You did nothing wrong.",
             ],
         ),
@@ -168,7 +184,12 @@ fn refused(code: &str, provider: &str) -> (StatusCode, Outcome, String, [String;
         ),
     };
     let title = "The account was not connected".to_owned();
-    (StatusCode::BAD_REQUEST, outcome, code.to_owned(), [title, why, what.to_owned()])
+    (
+        StatusCode::BAD_REQUEST,
+        outcome,
+        code.to_owned(),
+        [title, why, what.to_owned()],
+    )
 }
 
 /// Without the final stop, so that it can stand inside a sentence.

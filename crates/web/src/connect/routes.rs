@@ -40,10 +40,16 @@ pub(crate) fn router(deps: &Deps) -> Router {
 
 /// The visitor's browser, as the domain sees it.
 fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     let name = host.parse::<http::uri::Authority>();
     Browser {
-        host: name.map_or_else(|_| String::new(), |name| name.host().trim_end_matches('.').to_ascii_lowercase()),
+        host: name.map_or_else(
+            |_| String::new(),
+            |name| name.host().trim_end_matches('.').to_ascii_lowercase(),
+        ),
         address: extensions
             .get::<axum::extract::ConnectInfo<SocketAddr>>()
             .map(|info| info.0.ip()),
@@ -54,7 +60,9 @@ fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
 }
 
 fn pairs(query: Option<&str>) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect()
 }
 
 fn link(query: Option<&str>) -> Link {
@@ -63,7 +71,10 @@ fn link(query: Option<&str>) -> Link {
         let pair = pairs.iter().find(|(key, _)| key == name);
         pair.map(|(_, value)| value.clone()).unwrap_or_default()
     };
-    Link { token: Secret::new(value("token")), state: value("state") }
+    Link {
+        token: Secret::new(value("token")),
+        state: value("state"),
+    }
 }
 
 async fn open(
@@ -73,7 +84,11 @@ async fn open(
     RawQuery(query): RawQuery,
 ) -> Response {
     let link = link(query.as_deref());
-    match deps.connect.open(&browser(&headers, &extensions), &link).await {
+    match deps
+        .connect
+        .open(&browser(&headers, &extensions), &link)
+        .await
+    {
         Ok(Opened::Provider(consent)) => {
             let response = redirect(StatusCode::FOUND, consent.url.as_str());
             set_cookie(response, cookies::CONNECT, consent.connect.expose())
@@ -96,10 +111,17 @@ async fn submit(
 ) -> Response {
     let link = link(query.as_deref());
     let browser = browser(&headers, &extensions);
-    match deps.connect.submit(&browser, &link, Answers::new(sent.clone())).await {
+    match deps
+        .connect
+        .submit(&browser, &link, Answers::new(sent.clone()))
+        .await
+    {
         Ok(Submitted::Wrong { form, violations }) => {
-            let token = browser.portal.map(|portal| csrf::token(&deps, cookies::PORTAL, portal.expose()));
-            let page: ConnectPage = form::again(&form, &link, token.unwrap_or_default(), &sent, violations);
+            let token = browser
+                .portal
+                .map(|portal| csrf::token(&deps, cookies::PORTAL, portal.expose()));
+            let page: ConnectPage =
+                form::again(&form, &link, token.unwrap_or_default(), &sent, violations);
             html(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Ok(Submitted::Provider(consent)) => hand_off(consent),
@@ -109,8 +131,15 @@ async fn submit(
 }
 
 fn hand_off(consent: Consent) -> Response {
-    let page = HandOff { to: consent.url, name: consent.provider };
-    set_cookie(html(StatusCode::OK, &page), cookies::CONNECT, consent.connect.expose())
+    let page = HandOff {
+        to: consent.url,
+        name: consent.provider,
+    };
+    set_cookie(
+        html(StatusCode::OK, &page),
+        cookies::CONNECT,
+        consent.connect.expose(),
+    )
 }
 
 async fn callback(
@@ -124,7 +153,11 @@ async fn callback(
         return failed(&deps, &ConnectError::InvalidState);
     };
     let browser = browser(&headers, &extensions);
-    match deps.connect.callback(&browser, connection, &pairs(query.as_deref())).await {
+    match deps
+        .connect
+        .callback(&browser, connection, &pairs(query.as_deref()))
+        .await
+    {
         // The sign-in that follows still needs the connect cookie.
         Ok(end @ Finished::SignIn { .. }) => finished(end),
         Ok(end) => cookies_gone(finished(end)),
@@ -138,9 +171,15 @@ async fn callback_form(Path(connection): Path<String>, body: axum::body::Bytes) 
     if connection.parse::<ConnectionId>().is_err() {
         return Failure::NotFound.into_response();
     }
-    let parameters: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-    redirect(StatusCode::SEE_OTHER, &format!("/sso/v1/oauth/{connection}/callback?{query}"))
+    let parameters: Vec<(String, String)> =
+        url::form_urlencoded::parse(&body).into_owned().collect();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters)
+        .finish();
+    redirect(
+        StatusCode::SEE_OTHER,
+        &format!("/sso/v1/oauth/{connection}/callback?{query}"),
+    )
 }
 
 async fn success() -> Response {
@@ -148,7 +187,11 @@ async fn success() -> Response {
 }
 
 /// Asks the member to finish: a GET must not, because any page could cause it.
-async fn ask_member(State(deps): State<Deps>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+async fn ask_member(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
     let request = request(query.as_deref());
     let Some(session) = cookies::SESSION.read(&headers) else {
         return to_sign_in(&request);
@@ -161,7 +204,8 @@ async fn ask_member(State(deps): State<Deps>, headers: HeaderMap, RawQuery(query
     };
     let page = SignInPage {
         title: "Finish connecting the account?".to_owned(),
-        lead: "You gave permission at the provider. Finish only if you began this yourself.".to_owned(),
+        lead: "You gave permission at the provider. Finish only if you began this yourself."
+            .to_owned(),
         form,
         again: String::new(),
     };
@@ -176,7 +220,11 @@ async fn verify_member(
     Posted(_): Posted,
 ) -> Response {
     let request = request(query.as_deref());
-    match deps.connect.verify_member(&browser(&headers, &extensions), &request).await {
+    match deps
+        .connect
+        .verify_member(&browser(&headers, &extensions), &request)
+        .await
+    {
         Ok(end @ Finished::SignIn { .. }) => finished(end),
         Ok(end) => cookies_gone(finished(end)),
         Err(error) => failed(&deps, &error),
@@ -189,7 +237,9 @@ fn request(query: Option<&str>) -> String {
 }
 
 fn verify_address(request: &str) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("request", request).finish();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("request", request)
+        .finish();
     format!("/connect/verify?{query}")
 }
 
@@ -209,7 +259,9 @@ fn finished(end: Finished) -> Response {
 }
 
 fn cookies_gone(mut response: Response) -> Response {
-    let cleared = [cookies::CONNECT, cookies::PORTAL].into_iter().filter_map(cookies::Cookie::clear);
+    let cleared = [cookies::CONNECT, cookies::PORTAL]
+        .into_iter()
+        .filter_map(cookies::Cookie::clear);
     for cookie in cleared {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

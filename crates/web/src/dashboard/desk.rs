@@ -1,10 +1,6 @@
 //! What every dashboard page begins with: who asks, in which environment, and the frame around it.
 
-use super::{
-    login::SignedIn,
-    rpc::InProcess,
-    trouble::Trouble,
-};
+use super::{login::SignedIn, rpc::InProcess, trouble::Trouble};
 use crate::{
     Deps, cookies, csrf,
     failure::Failure,
@@ -55,7 +51,10 @@ impl FromRequestParts<Deps> for Desk {
         };
         let host = parts.headers.get(header::HOST).cloned();
         let rpc = InProcess::new(deps.services.clone(), &session, host);
-        let request = ListEnvironmentsRequest { page_size: 100, ..Default::default() };
+        let request = ListEnvironmentsRequest {
+            page_size: 100,
+            ..Default::default()
+        };
         let environments = match rpc.environments().list_environment(request).await {
             Ok(answer) => answer.into_inner().environments,
             Err(status) => match Trouble::from(status) {
@@ -65,11 +64,17 @@ impl FromRequestParts<Deps> for Desk {
         };
         let params = RawPathParams::from_request_parts(parts, deps).await;
         let wanted = params.ok().and_then(|params| {
-            params.iter().find(|(name, _)| *name == "env").map(|(_, id)| id.to_owned())
+            params
+                .iter()
+                .find(|(name, _)| *name == "env")
+                .map(|(_, id)| id.to_owned())
         });
         let environment = match &wanted {
             None => Environment::default(),
-            Some(id) => match environments.iter().find(|environment| environment.id == *id) {
+            Some(id) => match environments
+                .iter()
+                .find(|environment| environment.id == *id)
+            {
                 Some(environment) => environment.clone(),
                 None => return Err(Failure::NotFound.into_response()),
             },
@@ -78,7 +83,11 @@ impl FromRequestParts<Deps> for Desk {
             csrf: csrf::token(deps, cookies::SESSION, session.expose()),
             query: FormData::parse(parts.uri.query().unwrap_or_default().as_bytes()),
             base: wanted.map_or_else(String::new, |id| format!("/dashboard/{id}")),
-            rpc: if environment.id.is_empty() { rpc } else { rpc.in_environment(&environment.domain) },
+            rpc: if environment.id.is_empty() {
+                rpc
+            } else {
+                rpc.in_environment(&environment.domain)
+            },
             member,
             environments,
             environment,
@@ -91,9 +100,16 @@ fn sign_in(parts: &Parts) -> Response {
     let mut to = "/dashboard/sign-in".to_owned();
     if parts.method == Method::GET {
         // Below a nested router `parts.uri` holds only the rest of the path.
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
-        let path = uri.path_and_query().map_or("/dashboard", |path| path.as_str());
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", path).finish();
+        let uri = parts
+            .extensions
+            .get::<OriginalUri>()
+            .map_or(&parts.uri, |uri| &uri.0);
+        let path = uri
+            .path_and_query()
+            .map_or("/dashboard", |path| path.as_str());
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", path)
+            .finish();
         to = format!("{to}?{query}");
     }
     render::redirect(StatusCode::SEE_OTHER, &to)
@@ -124,7 +140,12 @@ impl Desk {
     /// An empty page in the frame, with a word about what the member just did.
     pub(crate) fn page(&self, section: &'static str, title: impl Into<String>) -> Page {
         let done = toast(self.query.text("done"));
-        let notice = done.map(|done| Block::Notice(Notice { toast: true, ..Notice::new(Tone::Good, done, "") }));
+        let notice = done.map(|done| {
+            Block::Notice(Notice {
+                toast: true,
+                ..Notice::new(Tone::Good, done, "")
+            })
+        });
         Page {
             shell: self.shell(section),
             title: title.into(),
@@ -134,7 +155,13 @@ impl Desk {
     }
 
     /// Asks before something is destroyed.
-    pub(crate) fn confirm(&self, section: &'static str, title: String, consequences: &[&str], form: Form) -> Confirm {
+    pub(crate) fn confirm(
+        &self,
+        section: &'static str,
+        title: String,
+        consequences: &[&str],
+        form: Form,
+    ) -> Confirm {
         Confirm {
             shell: self.shell(section),
             title,
@@ -160,18 +187,31 @@ impl Desk {
 
     /// A page above the present one.
     pub(crate) fn crumb(&self, path: &str, title: &str) -> Crumb {
-        Crumb { href: self.path(path), title: title.to_owned() }
+        Crumb {
+            href: self.path(path),
+            title: title.to_owned(),
+        }
     }
 
     /// Sends the browser to a page that says what was done.
     pub(crate) fn done(&self, path: &str, word: &str) -> Response {
-        render::redirect(StatusCode::SEE_OTHER, &format!("{}?done={word}", self.path(path)))
+        render::redirect(
+            StatusCode::SEE_OTHER,
+            &format!("{}?done={word}", self.path(path)),
+        )
     }
 
     /// Address of the environment for API calls.
     pub(crate) fn environment_url(&self) -> String {
-        let custom = self.environment.custom_domain.clone().filter(|domain| !domain.is_empty());
-        format!("https://{}", custom.unwrap_or_else(|| self.environment.domain.clone()))
+        let custom = self
+            .environment
+            .custom_domain
+            .clone()
+            .filter(|domain| !domain.is_empty());
+        format!(
+            "https://{}",
+            custom.unwrap_or_else(|| self.environment.domain.clone())
+        )
     }
 
     /// Whether the environment serves real users.

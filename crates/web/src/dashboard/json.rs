@@ -17,7 +17,13 @@ pub(crate) fn from_value(value: &Value) -> Json {
 
 /// To a JSON object.
 pub(crate) fn from_struct(value: &Struct) -> Json {
-    Json::Object(value.fields.iter().map(|(name, value)| (name.clone(), from_value(value))).collect::<Map<_, _>>())
+    Json::Object(
+        value
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), from_value(value)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 /// To JSON values.
@@ -27,7 +33,9 @@ pub(crate) fn from_list(list: &ListValue) -> Vec<Json> {
 
 /// From JSON values.
 pub(crate) fn to_list(values: &[Json]) -> ListValue {
-    ListValue { values: values.iter().map(to_value).collect() }
+    ListValue {
+        values: values.iter().map(to_value).collect(),
+    }
 }
 
 fn to_value(json: &Json) -> Value {
@@ -38,7 +46,10 @@ fn to_value(json: &Json) -> Value {
         Json::String(value) => Kind::StringValue(value.clone()),
         Json::Array(values) => Kind::ListValue(to_list(values)),
         Json::Object(fields) => Kind::StructValue(Struct {
-            fields: fields.iter().map(|(name, value)| (name.clone(), to_value(value))).collect(),
+            fields: fields
+                .iter()
+                .map(|(name, value)| (name.clone(), to_value(value)))
+                .collect(),
         }),
     };
     Value { kind: Some(kind) }
@@ -46,7 +57,10 @@ fn to_value(json: &Json) -> Value {
 
 fn number(value: f64) -> Json {
     let whole = format!("{value}").parse::<i64>().ok();
-    whole.map(Json::from).or_else(|| Number::from_f64(value).map(Json::Number)).unwrap_or(Json::Null)
+    whole
+        .map(Json::from)
+        .or_else(|| Number::from_f64(value).map(Json::Number))
+        .unwrap_or(Json::Null)
 }
 
 #[cfg(test)]

@@ -25,18 +25,30 @@ pub(crate) struct InProcess {
 
 impl InProcess {
     /// As the member who holds `session`, outside of any environment.
-    pub(crate) fn new(services: Services, session: &Secret<String>, host: Option<HeaderValue>) -> Self {
+    pub(crate) fn new(
+        services: Services,
+        session: &Secret<String>,
+        host: Option<HeaderValue>,
+    ) -> Self {
         let line = format!("{}={}", crate::cookies::SESSION.name, session.expose());
         let mut cookie = HeaderValue::from_str(&line).ok();
         if let Some(cookie) = &mut cookie {
             cookie.set_sensitive(true);
         }
-        Self { services, cookie, host, environment: None }
+        Self {
+            services,
+            cookie,
+            host,
+            environment: None,
+        }
     }
 
     /// The same in the environment with this domain.
     pub(crate) fn in_environment(&self, domain: &str) -> Self {
-        Self { environment: HeaderValue::from_str(domain).ok(), ..self.clone() }
+        Self {
+            environment: HeaderValue::from_str(domain).ok(),
+            ..self.clone()
+        }
     }
 }
 

@@ -20,9 +20,15 @@ use url::form_urlencoded::Serializer;
 const PATH: &str = "/dashboard/sign-in";
 
 /// Asks for the address.
-pub(super) async fn ask(State(deps): State<Deps>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn ask(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
     let back = return_to(query.as_deref());
-    page(&deps, &headers, StatusCode::OK, |csrf| email_page(csrf, &back, "", ""))
+    page(&deps, &headers, StatusCode::OK, |csrf| {
+        email_page(csrf, &back, "", "")
+    })
 }
 
 /// Sends the code.
@@ -34,28 +40,56 @@ pub(super) async fn start(
 ) -> Response {
     let back = return_to(query.as_deref());
     let email = form.text("email").to_owned();
-    let wrong = |status, message: &str| page(&deps, &headers, status, |csrf| email_page(csrf, &back, &email, message));
-    let looks_right = email.len() <= 320 && email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    let wrong = |status, message: &str| {
+        page(&deps, &headers, status, |csrf| {
+            email_page(csrf, &back, &email, message)
+        })
+    };
+    let looks_right = email.len() <= 320
+        && email
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     if !looks_right && !email.ends_with("@localhost") {
-        return wrong(StatusCode::UNPROCESSABLE_ENTITY, "Enter an e-mail address, such as ada@example.com.");
+        return wrong(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Enter an e-mail address, such as ada@example.com.",
+        );
     }
     match deps.login.start(&email).await {
         Ok(()) => {
-            let to = format!("{PATH}/code?{}", Serializer::new(String::new()).append_pair("return_to", &back).finish());
-            set_cookie(redirect(StatusCode::SEE_OTHER, &to), cookies::SIGN_IN, &URL_SAFE_NO_PAD.encode(&email))
+            let to = format!(
+                "{PATH}/code?{}",
+                Serializer::new(String::new())
+                    .append_pair("return_to", &back)
+                    .finish()
+            );
+            set_cookie(
+                redirect(StatusCode::SEE_OTHER, &to),
+                cookies::SIGN_IN,
+                &URL_SAFE_NO_PAD.encode(&email),
+            )
         }
         Err(LoginError::Internal(cause)) => internal(&deps, &cause),
-        Err(_) => wrong(StatusCode::TOO_MANY_REQUESTS, "Too many codes were asked for. Wait a minute and try again."),
+        Err(_) => wrong(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many codes were asked for. Wait a minute and try again.",
+        ),
     }
 }
 
 /// Asks for the code.
-pub(super) async fn ask_code(State(deps): State<Deps>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn ask_code(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
     let Some(email) = address(&headers) else {
         return redirect(StatusCode::SEE_OTHER, PATH);
     };
     let back = return_to(query.as_deref());
-    page(&deps, &headers, StatusCode::OK, |csrf| code_page(csrf, &back, &email, ""))
+    page(&deps, &headers, StatusCode::OK, |csrf| {
+        code_page(csrf, &back, &email, "")
+    })
 }
 
 /// Checks the code and begins the session.
@@ -69,13 +103,27 @@ pub(super) async fn finish(
         return redirect(StatusCode::SEE_OTHER, PATH);
     };
     let back = return_to(query.as_deref());
-    let code: String = form.text("code").chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-    let wrong = |status, message: &str| page(&deps, &headers, status, |csrf| code_page(csrf, &back, &email, message));
+    let code: String = form
+        .text("code")
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .collect();
+    let wrong = |status, message: &str| {
+        page(&deps, &headers, status, |csrf| {
+            code_page(csrf, &back, &email, message)
+        })
+    };
     match deps.login.finish(&email, &code).await {
         Ok(session) => {
-            let mut response = set_cookie(redirect(StatusCode::SEE_OTHER, &back), cookies::SESSION, session.expose());
+            let mut response = set_cookie(
+                redirect(StatusCode::SEE_OTHER, &back),
+                cookies::SESSION,
+                session.expose(),
+            );
             for cookie in [cookies::SIGN_IN, cookies::VISITOR] {
-                response.headers_mut().extend(cookie.clear().map(|value| (header::SET_COOKIE, value)));
+                response
+                    .headers_mut()
+                    .extend(cookie.clear().map(|value| (header::SET_COOKIE, value)));
             }
             response
         }
@@ -92,14 +140,22 @@ pub(super) async fn finish(
 }
 
 /// Ends the session.
-pub(super) async fn sign_out(State(deps): State<Deps>, headers: HeaderMap, Posted(_): Posted) -> Response {
+pub(super) async fn sign_out(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    Posted(_): Posted,
+) -> Response {
     if let Some(session) = cookies::SESSION.read(&headers)
         && let Err(cause) = deps.login.sign_out(&session).await
     {
         return internal(&deps, &cause);
     }
     let mut response = redirect(StatusCode::SEE_OTHER, PATH);
-    response.headers_mut().extend(cookies::SESSION.clear().map(|value| (header::SET_COOKIE, value)));
+    response.headers_mut().extend(
+        cookies::SESSION
+            .clear()
+            .map(|value| (header::SET_COOKIE, value)),
+    );
     response
 }
 
@@ -110,7 +166,12 @@ fn internal(deps: &Deps, cause: &keystead_types::Internal) -> Response {
 }
 
 /// Renders with a token for a browser nobody is signed in with.
-fn page(deps: &Deps, headers: &HeaderMap, status: StatusCode, make: impl FnOnce(String) -> SignInPage) -> Response {
+fn page(
+    deps: &Deps,
+    headers: &HeaderMap,
+    status: StatusCode,
+    make: impl FnOnce(String) -> SignInPage,
+) -> Response {
     let (csrf, cookie) = csrf::visitor(deps, headers);
     let response = html(status, &make(csrf));
     match cookie {
@@ -125,7 +186,9 @@ fn email_page(csrf: String, back: &str, email: &str, error: &str) -> SignInPage 
         error: error.to_owned(),
         focus: error.is_empty(),
         max_length: 320,
-        ..Field::new("email", "E-mail", Kind::Email).required().value(email)
+        ..Field::new("email", "E-mail", Kind::Email)
+            .required()
+            .value(email)
     };
     SignInPage {
         title: "Sign in".to_owned(),
@@ -144,15 +207,24 @@ fn code_page(csrf: String, back: &str, email: &str, error: &str) -> SignInPage {
     };
     SignInPage {
         title: "Check your mail".to_owned(),
-        lead: format!("If {email} belongs to a member, a six-digit code is on its way. It works once and for a few minutes."),
+        lead: format!(
+            "If {email} belongs to a member, a six-digit code is on its way. It works once and for a few minutes."
+        ),
         form: form(&format!("{PATH}/code"), back, csrf, "Sign in").field(field),
         again: PATH.to_owned(),
     }
 }
 
 fn form(path: &str, back: &str, csrf: String, submit: &str) -> Form {
-    let query = Serializer::new(String::new()).append_pair("return_to", back).finish();
-    Form { action: format!("{path}?{query}"), csrf, submit: submit.to_owned(), ..Form::default() }
+    let query = Serializer::new(String::new())
+        .append_pair("return_to", back)
+        .finish();
+    Form {
+        action: format!("{path}?{query}"),
+        csrf,
+        submit: submit.to_owned(),
+        ..Form::default()
+    }
 }
 
 fn address(headers: &HeaderMap) -> Option<String> {
@@ -168,8 +240,16 @@ fn return_to(query: Option<&str>) -> String {
     let query = FormData::parse(query.unwrap_or_default().as_bytes());
     let path = query.text("return_to");
     let ours = path.starts_with("/dashboard") || path.starts_with("/connect/verify?");
-    let clean = path.len() <= 2_048 && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') && !path.contains("//");
-    if ours && clean { path.to_owned() } else { "/dashboard".to_owned() }
+    let clean = path.len() <= 2_048
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && !path.contains("//");
+    if ours && clean {
+        path.to_owned()
+    } else {
+        "/dashboard".to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -178,10 +258,28 @@ mod tests {
 
     #[test]
     fn only_our_own_pages_are_returned_to() {
-        for bad in ["https://evil.test", "//evil.test", "/%5Cevil.test", "/dashboard//evil.test", "/dashboard%0d%0aX:%20y", "/oauth/connect?token=1", ""] {
-            assert_eq!(return_to(Some(&format!("return_to={bad}"))), "/dashboard", "{bad}");
+        for bad in [
+            "https://evil.test",
+            "//evil.test",
+            "/%5Cevil.test",
+            "/dashboard//evil.test",
+            "/dashboard%0d%0aX:%20y",
+            "/oauth/connect?token=1",
+            "",
+        ] {
+            assert_eq!(
+                return_to(Some(&format!("return_to={bad}"))),
+                "/dashboard",
+                "{bad}"
+            );
         }
-        assert_eq!(return_to(Some("return_to=%2Fdashboard%2Fenv_1%2Fconnections%3Fq%3Dx")), "/dashboard/env_1/connections?q=x");
-        assert_eq!(return_to(Some("return_to=/connect/verify?request%3Da")), "/connect/verify?request=a");
+        assert_eq!(
+            return_to(Some("return_to=%2Fdashboard%2Fenv_1%2Fconnections%3Fq%3Dx")),
+            "/dashboard/env_1/connections?q=x"
+        );
+        assert_eq!(
+            return_to(Some("return_to=/connect/verify?request%3Da")),
+            "/connect/verify?request=a"
+        );
     }
 }

@@ -43,27 +43,48 @@ struct RichStatus {
 
 fn error_info(status: &Status) -> ErrorInfo {
     let rich = RichStatus::decode(status.details()).unwrap_or_default();
-    let packed = rich.details.iter().find(|any| any.type_url.ends_with(".ErrorInfo"));
-    packed.and_then(|any| ErrorInfo::decode(any.value.as_slice()).ok()).unwrap_or_default()
+    let packed = rich
+        .details
+        .iter()
+        .find(|any| any.type_url.ends_with(".ErrorInfo"));
+    packed
+        .and_then(|any| ErrorInfo::decode(any.value.as_slice()).ok())
+        .unwrap_or_default()
 }
 
 impl From<Status> for Trouble {
     fn from(status: Status) -> Self {
         let info = error_info(&status);
-        let request = info.request_info.map(|info| info.request_id).unwrap_or_default();
+        let request = info
+            .request_info
+            .map(|info| info.request_id)
+            .unwrap_or_default();
         match status.code() {
             Code::Unauthenticated => Self::SignIn,
             Code::PermissionDenied => {
-                let missing = info.resource_info.map(|info| info.required_permissions).unwrap_or_default();
+                let missing = info
+                    .resource_info
+                    .map(|info| info.required_permissions)
+                    .unwrap_or_default();
                 Self::Failure(Failure::Forbidden(missing.join(", ")))
             }
             Code::NotFound => Self::Failure(Failure::NotFound),
-            Code::InvalidArgument | Code::AlreadyExists | Code::FailedPrecondition | Code::ResourceExhausted | Code::Aborted => {
-                let violations = info.validation_error_info.map(|info| info.field_violations).unwrap_or_default();
+            Code::InvalidArgument
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::ResourceExhausted
+            | Code::Aborted => {
+                let violations = info
+                    .validation_error_info
+                    .map(|info| info.field_violations)
+                    .unwrap_or_default();
                 let name = |field: &str| field.rsplit('.').next().unwrap_or(field).to_owned();
                 Self::Refused(Refusal {
                     message: status.message().to_owned(),
-                    fields: violations.into_iter().map(|wrong| (name(&wrong.field), wrong.description)).collect(),
+                    fields: violations
+                        .into_iter()
+                        .map(|wrong| (name(&wrong.field), wrong.description))
+                        .collect(),
                 })
             }
             Code::Unimplemented | Code::Unavailable => {
@@ -87,9 +108,13 @@ impl From<Failure> for Trouble {
 impl Trouble {
     /// Puts a refusal on the form it answers; any other trouble stays what it is.
     pub(crate) fn blame(self, form: &mut Form) -> Result<(), Self> {
-        let Self::Refused(refusal) = self else { return Err(self) };
+        let Self::Refused(refusal) = self else {
+            return Err(self);
+        };
         let known = |name: &String| {
-            form.entries.iter().any(|entry| matches!(entry, crate::view::Entry::Field(field) if field.name == *name))
+            form.entries.iter().any(
+                |entry| matches!(entry, crate::view::Entry::Field(field) if field.name == *name),
+            )
         };
         if refusal.fields.iter().any(|(name, _)| known(name)) {
             form.blame(refusal.fields);
@@ -114,7 +139,9 @@ impl IntoResponse for Trouble {
         match self {
             Self::SignIn => crate::render::redirect(StatusCode::SEE_OTHER, "/dashboard/sign-in"),
             Self::Failure(failure) => failure.into_response(),
-            Self::Refused(refusal) => Failure::Refused(capitalised(&refusal.message)).into_response(),
+            Self::Refused(refusal) => {
+                Failure::Refused(capitalised(&refusal.message)).into_response()
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Who may finish connecting an account (AK-320 to AK-326).
 
-use super::{desk::Desk, trouble::{Answer, Trouble}};
+use super::{
+    desk::Desk,
+    trouble::{Answer, Trouble},
+};
 use crate::{
     csrf::Posted,
     render::html,
@@ -15,41 +18,76 @@ use tonic::Code;
 
 pub(super) async fn show(desk: Desk) -> Answer {
     let config = load(&desk).await?.unwrap_or_default();
-    let form = form(&desk, config.user_verify_mode, config.detailed_error_logging());
-    Ok(html(StatusCode::OK, &page(&desk, config.user_verify_mode, form)))
+    let form = form(
+        &desk,
+        config.user_verify_mode,
+        config.detailed_error_logging(),
+    );
+    Ok(html(
+        StatusCode::OK,
+        &page(&desk, config.user_verify_mode, form),
+    ))
 }
 
 pub(super) async fn save(desk: Desk, Posted(sent): Posted) -> Answer {
     let config = AgentActionsConfig {
-        user_verify_mode: Mode::from_str_name(sent.text("mode")).unwrap_or_default().into(),
+        user_verify_mode: Mode::from_str_name(sent.text("mode"))
+            .unwrap_or_default()
+            .into(),
         detailed_error_logging: Some(sent.has("detailed_error_logging")),
     };
     let id = desk.environment.id.clone();
     let mut environments = desk.rpc.environments();
     let saved = match load(&desk).await? {
         Some(_) => {
-            let request = UpdateAgentActionsConfigRequest { id, agent_actions_config: Some(config) };
-            environments.update_agent_actions_config(request).await.map(|_| ())
+            let request = UpdateAgentActionsConfigRequest {
+                id,
+                agent_actions_config: Some(config),
+            };
+            environments
+                .update_agent_actions_config(request)
+                .await
+                .map(|_| ())
         }
         None => {
-            let request = CreateAgentActionsConfigRequest { id, agent_actions_config: Some(config) };
-            environments.create_agent_actions_config(request).await.map(|_| ())
+            let request = CreateAgentActionsConfigRequest {
+                id,
+                agent_actions_config: Some(config),
+            };
+            environments
+                .create_agent_actions_config(request)
+                .await
+                .map(|_| ())
         }
     };
     match saved {
         Ok(()) => Ok(desk.done("/verification", "saved")),
         Err(status) => {
-            let mut form = form(&desk, config.user_verify_mode, config.detailed_error_logging());
+            let mut form = form(
+                &desk,
+                config.user_verify_mode,
+                config.detailed_error_logging(),
+            );
             Trouble::from(status).blame(&mut form)?;
-            Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page(&desk, config.user_verify_mode, form)))
+            Ok(html(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &page(&desk, config.user_verify_mode, form),
+            ))
         }
     }
 }
 
 /// The stored settings; `None` when there are none yet.
 async fn load(desk: &Desk) -> Result<Option<AgentActionsConfig>, Trouble> {
-    let request = GetAgentActionsConfigRequest { id: desk.environment.id.clone() };
-    match desk.rpc.environments().get_agent_actions_config(request).await {
+    let request = GetAgentActionsConfigRequest {
+        id: desk.environment.id.clone(),
+    };
+    match desk
+        .rpc
+        .environments()
+        .get_agent_actions_config(request)
+        .await
+    {
         Ok(answer) => Ok(answer.into_inner().agent_actions_config),
         Err(status) if status.code() == Code::NotFound => Ok(None),
         Err(status) => Err(status.into()),
@@ -59,8 +97,14 @@ async fn load(desk: &Desk) -> Result<Option<AgentActionsConfig>, Trouble> {
 fn form(desk: &Desk, mode: i32, detailed: bool) -> Form {
     let mode = Mode::try_from(mode).unwrap_or_default();
     // New environments begin with members only (AK-320).
-    let mode = if mode == Mode::Unspecified { Mode::UserVerifyModeScalekitPlatform } else { mode };
-    let choice = |value: Mode, label, about| Choice::new(value.as_str_name(), label, about, mode.as_str_name());
+    let mode = if mode == Mode::Unspecified {
+        Mode::UserVerifyModeScalekitPlatform
+    } else {
+        mode
+    };
+    let choice = |value: Mode, label, about| {
+        Choice::new(value.as_str_name(), label, about, mode.as_str_name())
+    };
     let mut modes = vec![
         choice(
             Mode::UserVerifyModeB2b,
@@ -92,7 +136,7 @@ fn form(desk: &Desk, mode: i32, detailed: bool) -> Form {
 fn page(desk: &Desk, mode: i32, form: Form) -> Page {
     let mut page = desk.page("verification", "User verification");
     page.narrow = true;
-    page.lead = "Makes sure that the person who gives consent at a provider is the user the link was made for.".to_owned();
+    page.lead = "Makes sure that the person who gives consent at a provider is the user the link was made for.".into();
     if desk.is_production() && mode != i32::from(Mode::UserVerifyModeB2b) {
         page.blocks.push(Block::Notice(Notice::new(
             Tone::Warn,
@@ -100,6 +144,9 @@ fn page(desk: &Desk, mode: i32, form: Form) -> Page {
             "A user who is sent someone else's link could connect their own account to that person. Let your application verify the user.",
         )));
     }
-    page.blocks.push(Block::Card(Box::new(Card { body: CardBody::Form(form), ..Card::default() })));
+    page.blocks.push(Block::Card(Box::new(Card {
+        body: CardBody::Form(form),
+        ..Card::default()
+    })));
     page
 }

@@ -13,7 +13,13 @@ fn moment(at: Option<&Timestamp>, absent: &str) -> (String, String) {
     };
     let month = at.month().to_string();
     let month = month.get(..3).unwrap_or(&month);
-    let text = format!("{} {month} {}, {:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute());
+    let text = format!(
+        "{} {month} {}, {:02}:{:02} UTC",
+        at.day(),
+        at.year(),
+        at.hour(),
+        at.minute()
+    );
     (at.format(&Rfc3339).unwrap_or_default(), text)
 }
 
@@ -120,11 +126,27 @@ mod tests {
 
     #[test]
     fn moments_are_shown_in_utc_and_absence_in_words() {
-        let at = Timestamp { seconds: 1_790_000_000, nanos: 0 };
+        let at = Timestamp {
+            seconds: 1_790_000_000,
+            nanos: 0,
+        };
         let (machine, text) = moment(Some(&at), "never");
-        assert_eq!((machine.as_str(), text.as_str()), ("2026-09-21T14:13:20Z", "21 Sep 2026, 14:13 UTC"));
+        assert_eq!(
+            (machine.as_str(), text.as_str()),
+            ("2026-09-21T14:13:20Z", "21 Sep 2026, 14:13 UTC")
+        );
         assert_eq!(moment(None, "never").1, "never");
-        assert_eq!(moment(Some(&Timestamp { seconds: i64::MAX, nanos: 0 }), "never").1, "never");
+        assert_eq!(
+            moment(
+                Some(&Timestamp {
+                    seconds: i64::MAX,
+                    nanos: 0
+                }),
+                "never"
+            )
+            .1,
+            "never"
+        );
     }
 
     #[test]

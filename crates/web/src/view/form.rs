@@ -33,6 +33,13 @@ pub enum Entry {
         /// A sentence under it.
         about: String,
     },
+    /// Everything after it is folded away until the visitor asks for it.
+    More {
+        /// Heading.
+        title: String,
+        /// A sentence under it.
+        about: String,
+    },
     /// A value the visitor does not see.
     Hidden {
         /// Name.
@@ -155,6 +162,29 @@ impl Form {
         self
     }
 
+    /// Folds away the fields that follow.
+    #[must_use]
+    pub fn more(mut self, title: &str, about: &str) -> Self {
+        self.entries.push(Entry::More {
+            title: title.to_owned(),
+            about: about.to_owned(),
+        });
+        self
+    }
+
+    /// Whether fields are folded away, and whether one of them needs attention.
+    fn folded(&self) -> (bool, bool) {
+        let mut after = self
+            .entries
+            .iter()
+            .skip_while(|entry| !matches!(entry, Entry::More { .. }));
+        let any = after.next().is_some();
+        (
+            any,
+            after.any(|entry| matches!(entry, Entry::Field(field) if !field.error.is_empty())),
+        )
+    }
+
     /// Adds a value the visitor does not see.
     #[must_use]
     pub fn hidden(mut self, name: &str, value: &str) -> Self {
@@ -245,7 +275,7 @@ impl Field {
             match c {
                 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => id.push(c),
                 '.' => id.push('-'),
-                other => id.push_str(&format!("-{:x}-", u32::from(other))),
+                other => id.extend(["-", &format!("{:x}", u32::from(other)), "-"]),
             }
             id
         })
@@ -260,7 +290,11 @@ impl Field {
         let id = self.id();
         let hint = (!self.hint.is_empty() || self.stored).then(|| format!("{id}-hint"));
         let error = (!self.error.is_empty()).then(|| format!("{id}-error"));
-        [hint, error].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        [hint, error]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

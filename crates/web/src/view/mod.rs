@@ -67,12 +67,21 @@ impl Monogram {
             .filter(|word| !word.is_empty());
         let first = words.next().unwrap_or("?");
         let letters = match words.next() {
-            Some(second) => first.chars().take(1).chain(second.chars().take(1)).collect(),
+            Some(second) => first
+                .chars()
+                .take(1)
+                .chain(second.chars().take(1))
+                .collect(),
             None => first.chars().take(2).collect::<String>(),
         };
+        // FNV-1a, folded: the low bits alone repeat too often.
         let sum = name
+            .to_lowercase()
             .bytes()
-            .fold(5_381_u32, |sum, byte| sum.wrapping_mul(33) ^ u32::from(byte));
+            .fold(2_166_136_261_u32, |sum, byte| {
+                (sum ^ u32::from(byte)).wrapping_mul(16_777_619)
+            });
+        let sum = sum ^ (sum >> 15);
         Self {
             letters: letters.to_uppercase(),
             colour: u8::try_from(sum % 8).unwrap_or(0),

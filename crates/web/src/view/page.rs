@@ -177,7 +177,10 @@ impl OutcomePage {
 
 impl ConnectPage {
     fn tiles(&self) -> (Monogram, Monogram) {
-        (Monogram::of(&self.application), Monogram::of(&self.provider))
+        (
+            Monogram::of(&self.application),
+            Monogram::of(&self.provider),
+        )
     }
 }
 
@@ -190,17 +193,36 @@ struct Place {
 }
 
 const AGENTKIT: &[Place] = &[
-    Place { section: "connectors", path: "/connectors", icon: Icon::Grid, name: "Connectors" },
-    Place { section: "connections", path: "/connections", icon: Icon::Plug, name: "Connections" },
-    Place { section: "accounts", path: "/accounts", icon: Icon::People, name: "Connected accounts" },
-    Place { section: "verification", path: "/verification", icon: Icon::Shield, name: "User verification" },
+    Place {
+        section: "connectors",
+        path: "/connectors",
+        icon: Icon::Grid,
+        name: "Connectors",
+    },
+    Place {
+        section: "connections",
+        path: "/connections",
+        icon: Icon::Plug,
+        name: "Connections",
+    },
+    Place {
+        section: "accounts",
+        path: "/accounts",
+        icon: Icon::People,
+        name: "Connected accounts",
+    },
+    Place {
+        section: "verification",
+        path: "/verification",
+        icon: Icon::Shield,
+        name: "User verification",
+    },
 ];
-const SETTINGS: &[Place] = &[
-    Place { section: "credentials", path: "/credentials", icon: Icon::Key, name: "API credentials" },
-];
+const SETTINGS: &[Place] = &[Place {
+    section: "credentials",
+    path: "/credentials",
+    icon: Icon::Key,
+    name: "API credentials",
+}];
 
-impl Shell {
-    fn groups(&self) -> [(&'static str, &'static [Place]); 2] {
-        [("AgentKit", AGENTKIT), ("Developers", SETTINGS)]
-    }
-}
+const GROUPS: [(&str, &[Place]); 2] = [("AgentKit", AGENTKIT), ("Developers", SETTINGS)];

@@ -50,7 +50,9 @@ impl TestBrowser {
     /// A member who is signed in, before a set-up workspace.
     pub(crate) fn member() -> Self {
         let mut browser = Self::new();
-        browser.cookies.insert("__Host-keystead_session".to_owned(), SESSION.to_owned());
+        browser
+            .cookies
+            .insert("__Host-keystead_session".to_owned(), SESSION.to_owned());
         browser
     }
 
@@ -66,7 +68,13 @@ impl TestBrowser {
             hasher: TokenHasher::new(&RootKey::generate(rng.as_ref())),
             rng,
         };
-        Self { router: keystead_web::router(&deps), flow, login, world, cookies: BTreeMap::new() }
+        Self {
+            router: keystead_web::router(&deps),
+            flow,
+            login,
+            world,
+            cookies: BTreeMap::new(),
+        }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Shown {
@@ -75,7 +83,9 @@ impl TestBrowser {
 
     /// Sends the form of the page that posts to `action`, with its own values.
     pub(crate) async fn press(&mut self, page: &Shown, action: &str) -> Shown {
-        let form = markup::forms(&page.body).into_iter().find(|form| form.action == action);
+        let form = markup::forms(&page.body)
+            .into_iter()
+            .find(|form| form.action == action);
         let form = form.unwrap_or_else(|| panic!("no form posts to {action}"));
         self.post(&form.action, &form.fields).await
     }
@@ -92,8 +102,16 @@ impl TestBrowser {
     }
 
     pub(crate) async fn post(&mut self, path: &str, fields: &[(String, String)]) -> Shown {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.send(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded")], Some(body)).await
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.send(
+            Method::POST,
+            path,
+            &[("content-type", "application/x-www-form-urlencoded")],
+            Some(body),
+        )
+        .await
     }
 
     pub(crate) async fn send(
@@ -103,16 +121,28 @@ impl TestBrowser {
         more: &[(&str, &str)],
         body: Option<String>,
     ) -> Shown {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "acme.test:8443");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "acme.test:8443");
         for (name, value) in more {
             request = request.header(*name, *value);
         }
         if !self.cookies.is_empty() {
-            let line: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let line: Vec<String> = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             request = request.header(header::COOKIE, line.join("; "));
         }
         let body = body.map_or_else(Body::empty, Body::from);
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
         self.keep_cookies(&response);
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -145,7 +175,9 @@ impl TestBrowser {
 
 impl Shown {
     pub(crate) fn location(&self) -> &str {
-        self.headers.get(header::LOCATION).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(header::LOCATION)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// Keeps the page in the folder `KEYSTEAD_PAGES` names, to look at it in a browser.
@@ -160,12 +192,26 @@ impl Shown {
 
     /// Holds for every answer of the router, whatever it is.
     fn assert_is_safe(&self) {
-        let header = |name: &str| self.headers.get(name).map_or("", |value| value.to_str().unwrap());
+        let header = |name: &str| {
+            self.headers
+                .get(name)
+                .map_or("", |value| value.to_str().unwrap())
+        };
         let policy = header("content-security-policy");
-        for directive in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"] {
+        for directive in [
+            "default-src 'none'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+            "base-uri 'none'",
+        ] {
             assert!(policy.contains(directive), "{policy}");
         }
-        assert!(!policy.contains("unsafe") && !policy.contains("script-src") && !policy.contains("http"), "{policy}");
+        assert!(
+            !policy.contains("unsafe")
+                && !policy.contains("script-src")
+                && !policy.contains("http"),
+            "{policy}"
+        );
         assert_eq!(header("referrer-policy"), "no-referrer");
         assert_eq!(header("x-frame-options"), "DENY");
         assert_eq!(header("x-content-type-options"), "nosniff");

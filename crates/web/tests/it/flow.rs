@@ -2,14 +2,17 @@
 
 use keystead_types::{ConnectionId, FieldViolation, Internal, Secret};
 use keystead_web::connect::{
-    Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened, Purpose,
-    Question, QuestionOption, ScopeChoice, Submitted,
+    Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
+    Purpose, Question, QuestionOption, ScopeChoice, Submitted,
 };
 use std::sync::Mutex;
 
+/// Token of the link, the `api_key` answered, the scopes chosen.
+type Sent = (String, Option<String>, Vec<String>);
+
 #[derive(Default)]
 pub(crate) struct TestFlow {
-    pub(crate) submitted: Mutex<Vec<(String, Option<String>, Vec<String>)>>,
+    pub(crate) submitted: Mutex<Vec<Sent>>,
     pub(crate) callbacks: Mutex<Vec<Vec<(String, String)>>>,
     pub(crate) verified: Mutex<Vec<String>>,
 }
@@ -34,7 +37,11 @@ fn static_form(stored: bool) -> ConnectForm {
         questions: vec![
             Question {
                 hint: "The address you use in the browser, such as acme.freshdesk.com.".to_owned(),
-                value: if stored { "acme.freshdesk.com".to_owned() } else { String::new() },
+                value: if stored {
+                    "acme.freshdesk.com".to_owned()
+                } else {
+                    String::new()
+                },
                 ..question("domain", "Freshdesk domain", "text")
             },
             Question {
@@ -44,8 +51,16 @@ fn static_form(stored: bool) -> ConnectForm {
             },
             Question {
                 options: vec![
-                    QuestionOption { value: "us".to_owned(), label: "United States".to_owned(), default: true },
-                    QuestionOption { value: "eu".to_owned(), label: "Europe".to_owned(), default: false },
+                    QuestionOption {
+                        value: "us".to_owned(),
+                        label: "United States".to_owned(),
+                        default: true,
+                    },
+                    QuestionOption {
+                        value: "eu".to_owned(),
+                        label: "Europe".to_owned(),
+                        default: false,
+                    },
                 ],
                 ..question("region", "Region", "select")
             },
@@ -71,9 +86,24 @@ fn scope_form() -> ConnectForm {
             ..question("domain", "Subdomain", "text")
         }],
         scopes: vec![
-            scope("tickets:read", "Read tickets", "See tickets, comments and who wrote them.", true),
-            scope("tickets:write", "Write tickets", "Answer, assign and close tickets.", false),
-            scope("users:read", "Read users", "See names and e-mail addresses of requesters.", false),
+            scope(
+                "tickets:read",
+                "Read tickets",
+                "See tickets, comments and who wrote them.",
+                true,
+            ),
+            scope(
+                "tickets:write",
+                "Write tickets",
+                "Answer, assign and close tickets.",
+                false,
+            ),
+            scope(
+                "users:read",
+                "Read users",
+                "See names and e-mail addresses of requesters.",
+                false,
+            ),
         ],
         ..ConnectForm::default()
     }
@@ -81,8 +111,8 @@ fn scope_form() -> ConnectForm {
 
 fn hostile_form() -> ConnectForm {
     let mut form = static_form(true);
-    form.application = HOSTILE.to_owned();
-    form.provider = HOSTILE.to_owned();
+    HOSTILE.clone_into(&mut form.application);
+    HOSTILE.clone_into(&mut form.provider);
     for question in &mut form.questions {
         for text in [&mut question.label, &mut question.hint, &mut question.value] {
             HOSTILE.clone_into(text);
@@ -104,7 +134,9 @@ fn hostile_form() -> ConnectForm {
 
 fn consent() -> Consent {
     Consent {
-        url: "https://provider.test/authorize?client_id=1&state=2".parse().unwrap(),
+        url: "https://provider.test/authorize?client_id=1&state=2"
+            .parse()
+            .unwrap(),
         provider: "Zendesk".to_owned(),
         connect: Secret::new("flow-1.mac".to_owned()),
     }
@@ -114,7 +146,12 @@ fn consent() -> Consent {
 impl ConnectFlow for TestFlow {
     async fn open(&self, browser: &Browser, link: &Link) -> Result<Opened, ConnectError> {
         assert_eq!(browser.host, "acme.test");
-        let form = |form| Ok(Opened::Form { form, portal: Secret::new("portal-1".to_owned()) });
+        let form = |form| {
+            Ok(Opened::Form {
+                form,
+                portal: Secret::new("portal-1".to_owned()),
+            })
+        };
         match link.token.expose().as_str() {
             "oauth" => Ok(Opened::Provider(consent())),
             "static" => form(static_form(false)),
@@ -131,10 +168,19 @@ impl ConnectFlow for TestFlow {
         }
     }
 
-    async fn submit(&self, browser: &Browser, link: &Link, answers: Answers) -> Result<Submitted, ConnectError> {
+    async fn submit(
+        &self,
+        browser: &Browser,
+        link: &Link,
+        answers: Answers,
+    ) -> Result<Submitted, ConnectError> {
         assert_eq!(browser.portal.as_ref().unwrap().expose(), "portal-1");
         let key = answers.get("api_key").map(|key| key.expose().clone());
-        self.submitted.lock().unwrap().push((link.token.expose().clone(), key.clone(), answers.scopes.clone()));
+        self.submitted.lock().unwrap().push((
+            link.token.expose().clone(),
+            key.clone(),
+            answers.scopes.clone(),
+        ));
         match link.token.expose().as_str() {
             "scopes" => Ok(Submitted::Provider(consent())),
             "static" if answers.get("domain").is_none() => Ok(Submitted::Wrong {
@@ -155,14 +201,27 @@ impl ConnectFlow for TestFlow {
         _: ConnectionId,
         parameters: &[(String, String)],
     ) -> Result<Finished, ConnectError> {
-        if browser.connect.as_ref().is_none_or(|cookie| cookie.expose() != "flow-1.mac") {
+        if browser
+            .connect
+            .as_ref()
+            .is_none_or(|cookie| cookie.expose() != "flow-1.mac")
+        {
             return Err(ConnectError::InvalidState);
         }
         self.callbacks.lock().unwrap().push(parameters.to_vec());
-        let value = |name: &str| parameters.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
+        let value = |name: &str| {
+            parameters
+                .iter()
+                .find(|(key, _)| key == name)
+                .map_or("", |(_, value)| value)
+        };
         match (value("error"), value("code")) {
-            ("", "custom") => Ok(Finished::Application("https://app.test/verify?auth_request_id=1".parse().unwrap())),
-            ("", "member") => Ok(Finished::SignIn { request: "request-1".to_owned() }),
+            ("", "custom") => Ok(Finished::Application(
+                "https://app.test/verify?auth_request_id=1".parse().unwrap(),
+            )),
+            ("", "member") => Ok(Finished::SignIn {
+                request: "request-1".to_owned(),
+            }),
             ("", "bad") => Err(ConnectError::Exchange {
                 description: "Error executing post auth hooks".to_owned(),
                 provider: "Zendesk".to_owned(),
@@ -172,12 +231,19 @@ impl ConnectFlow for TestFlow {
             (code, _) => Err(ConnectError::Provider {
                 code: code.to_owned(),
                 provider: "Zendesk".to_owned(),
-                retry: Some(Link { token: Secret::new("oauth".to_owned()), state: "s&1".to_owned() }),
+                retry: Some(Link {
+                    token: Secret::new("oauth".to_owned()),
+                    state: "s&1".to_owned(),
+                }),
             }),
         }
     }
 
-    async fn verify_member(&self, browser: &Browser, request: &str) -> Result<Finished, ConnectError> {
+    async fn verify_member(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<Finished, ConnectError> {
         assert!(browser.member_session.is_some());
         self.verified.lock().unwrap().push(request.to_owned());
         Ok(Finished::Connected)

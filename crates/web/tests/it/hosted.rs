@@ -14,7 +14,10 @@ async fn an_oauth_link_leads_straight_to_the_provider() {
     let mut browser = TestBrowser::new();
     let answer = browser.get("/oauth/connect?token=oauth&state=s").await;
     assert_eq!(answer.status, StatusCode::FOUND);
-    assert_eq!(answer.location(), "https://provider.test/authorize?client_id=1&state=2");
+    assert_eq!(
+        answer.location(),
+        "https://provider.test/authorize?client_id=1&state=2"
+    );
     assert_eq!(browser.cookies["__Host-sk_connect"], "flow-1.mac");
 }
 
@@ -25,16 +28,33 @@ async fn static_credentials_are_asked_for_and_sent_once() {
     let page = browser.get("/oauth/connect?token=static&state=s").await;
     page.keep("connect");
     assert_eq!(page.status, StatusCode::OK);
-    let key = tags(&page.body, "input").into_iter().find(|tag| tag.contains("name=\"field.api_key\"")).unwrap();
+    let key = tags(&page.body, "input")
+        .into_iter()
+        .find(|tag| tag.contains("name=\"field.api_key\""))
+        .unwrap();
     assert_eq!(attribute(key, "type").unwrap(), "password");
     assert!(key.contains("aria-required=\"true\""));
     assert!(attribute(key, "value").is_none());
     assert!(page.body.contains("In Freshdesk: Profile settings"));
 
-    let answer = browser.submit(&page, &[("field.domain", "acme.freshdesk.com"), ("field.api_key", "canary-key")]).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/connect/success"));
+    let answer = browser
+        .submit(
+            &page,
+            &[
+                ("field.domain", "acme.freshdesk.com"),
+                ("field.api_key", "canary-key"),
+            ],
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/connect/success")
+    );
     let submitted = browser.flow.submitted.lock().unwrap().clone();
-    assert_eq!(submitted, [("static".to_owned(), Some("canary-key".to_owned()), vec![])]);
+    assert_eq!(
+        submitted,
+        [("static".to_owned(), Some("canary-key".to_owned()), vec![])]
+    );
     assert!(browser.cookies.is_empty(), "the session ends on completion");
     browser.get("/connect/success").await.keep("success");
 }
@@ -43,15 +63,39 @@ async fn static_credentials_are_asked_for_and_sent_once() {
 async fn a_wrong_answer_is_explained_beside_its_field_and_secrets_are_not_sent_back() {
     let mut browser = TestBrowser::new();
     let page = browser.get("/oauth/connect?token=static&state=s").await;
-    let again = browser.submit(&page, &[("field.api_key", "canary-key"), ("field.region", "eu")]).await;
+    let again = browser
+        .submit(
+            &page,
+            &[("field.api_key", "canary-key"), ("field.region", "eu")],
+        )
+        .await;
     again.keep("connect-wrong");
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(again.body.contains("<a href=\"#f-field-domain\">Freshdesk domain</a>: Enter the Freshdesk domain."));
-    let domain = tags(&again.body, "input").into_iter().find(|tag| tag.contains("name=\"field.domain\"")).unwrap();
-    assert!(domain.contains("aria-invalid=\"true\"") && domain.contains("f-field-domain-error"), "{domain}");
-    assert!(again.body.contains("value=\"eu\" selected"), "what is not secret is kept");
+    assert!(
+        again.body.contains(
+            "<a href=\"#f-field-domain\">Freshdesk domain</a>: Enter the Freshdesk domain."
+        )
+    );
+    let domain = tags(&again.body, "input")
+        .into_iter()
+        .find(|tag| tag.contains("name=\"field.domain\""))
+        .unwrap();
+    assert!(
+        domain.contains("aria-invalid=\"true\"") && domain.contains("f-field-domain-error"),
+        "{domain}"
+    );
+    assert!(
+        again.body.contains("value=\"eu\" selected"),
+        "what is not secret is kept"
+    );
     assert!(!again.body.contains("canary-key"));
-    assert_eq!(browser.submit(&again, &[("field.domain", "a.test")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser
+            .submit(&again, &[("field.domain", "a.test")])
+            .await
+            .status,
+        StatusCode::SEE_OTHER
+    );
 }
 
 #[tokio::test]
@@ -71,14 +115,23 @@ async fn scopes_are_chosen_and_the_provider_follows() {
     let mut browser = TestBrowser::new();
     let page = browser.get("/oauth/connect?token=scopes&state=s").await;
     page.keep("connect-scopes");
-    let required = tags(&page.body, "input").into_iter().find(|tag| tag.contains("tickets:read")).unwrap();
+    let required = tags(&page.body, "input")
+        .into_iter()
+        .find(|tag| tag.contains("tickets:read"))
+        .unwrap();
     assert!(required.contains(" checked") && required.contains(" disabled"));
 
-    let answer = browser.submit(&page, &[("field.domain", "acme"), ("scope", "users:read")]).await;
+    let answer = browser
+        .submit(&page, &[("field.domain", "acme"), ("scope", "users:read")])
+        .await;
     answer.keep("hand-off");
     assert_eq!(browser.flow.submitted.lock().unwrap()[0].2, ["users:read"]);
     assert_eq!(answer.status, StatusCode::OK);
-    assert!(answer.body.contains("0;url=https://provider.test/authorize?client_id=1&#38;state=2"));
+    assert!(
+        answer
+            .body
+            .contains("0;url=https://provider.test/authorize?client_id=1&#38;state=2")
+    );
     assert_eq!(browser.cookies["__Host-sk_connect"], "flow-1.mac");
 }
 
@@ -88,7 +141,11 @@ async fn hostile_text_stays_text() {
     let page = browser.get("/oauth/connect?token=hostile&state=s").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(!page.body.contains("<script"));
-    let domain = form(&page.body).fields.into_iter().find(|(name, _)| name.starts_with("field.domain")).unwrap();
+    let domain = form(&page.body)
+        .fields
+        .into_iter()
+        .find(|(name, _)| name.starts_with("field.domain"))
+        .unwrap();
     assert_eq!(domain.1, HOSTILE.trim());
 }
 
@@ -97,26 +154,61 @@ async fn a_form_without_the_right_token_is_refused_and_changes_nothing() {
     let mut browser = TestBrowser::new();
     let page = browser.get("/oauth/connect?token=static&state=s").await;
     let action = form(&page.body).action;
-    let field = |value: &str| [("csrf".to_owned(), value.to_owned()), ("field.domain".to_owned(), "a".to_owned())];
+    let field = |value: &str| {
+        [
+            ("csrf".to_owned(), value.to_owned()),
+            ("field.domain".to_owned(), "a".to_owned()),
+        ]
+    };
 
-    assert_eq!(browser.post(&action, &[]).await.keep("forged").status, StatusCode::FORBIDDEN);
-    assert_eq!(browser.post(&action, &field("AAAA")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser.post(&action, &[]).await.keep("forged").status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        browser.post(&action, &field("AAAA")).await.status,
+        StatusCode::FORBIDDEN
+    );
 
-    let right = form(&page.body).fields.into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+    let right = form(&page.body)
+        .fields
+        .into_iter()
+        .find(|(name, _)| name == "csrf")
+        .unwrap()
+        .1;
     let mut stranger = TestBrowser::new();
-    stranger.cookies.insert("__Host-sk_portal".to_owned(), "portal-2".to_owned());
-    assert_eq!(stranger.post(&action, &field(&right)).await.status, StatusCode::FORBIDDEN);
+    stranger
+        .cookies
+        .insert("__Host-sk_portal".to_owned(), "portal-2".to_owned());
+    assert_eq!(
+        stranger.post(&action, &field(&right)).await.status,
+        StatusCode::FORBIDDEN
+    );
 
-    let cross_site = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "cross-site")];
+    let cross_site = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("sec-fetch-site", "cross-site"),
+    ];
     let body = format!("csrf={right}&field.domain=a");
-    let refused = browser.send(Method::POST, &action, &cross_site, Some(body.clone())).await;
+    let refused = browser
+        .send(Method::POST, &action, &cross_site, Some(body.clone()))
+        .await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     let json = [("content-type", "text/plain")];
-    assert_eq!(browser.send(Method::POST, &action, &json, Some(body)).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser
+            .send(Method::POST, &action, &json, Some(body))
+            .await
+            .status,
+        StatusCode::FORBIDDEN
+    );
 
     assert!(browser.flow.submitted.lock().unwrap().is_empty());
     assert!(stranger.flow.submitted.lock().unwrap().is_empty());
-    assert_eq!(browser.post(&action, &field(&right)).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser.post(&action, &field(&right)).await.status,
+        StatusCode::SEE_OTHER
+    );
 }
 
 /// AK-310, AK-311 and section 4.1.
@@ -124,16 +216,47 @@ async fn a_form_without_the_right_token_is_refused_and_changes_nothing() {
 async fn failures_say_what_happened_and_what_to_do() {
     let mut browser = TestBrowser::new();
     for (token, status, words, code) in [
-        ("unknown", StatusCode::GONE, "ask for a new link", "session_expired"),
-        ("unready", StatusCode::BAD_REQUEST, "user_verify_url not configured", "failed_to_exchange"),
-        ("gone", StatusCode::NOT_FOUND, "switched it off", "connection_not_found"),
-        ("often", StatusCode::TOO_MANY_REQUESTS, "Wait a minute", "rate_limited"),
-        ("broken", StatusCode::INTERNAL_SERVER_ERROR, "Try again", "internal_error"),
+        (
+            "unknown",
+            StatusCode::GONE,
+            "ask for a new link",
+            "session_expired",
+        ),
+        (
+            "unready",
+            StatusCode::BAD_REQUEST,
+            "user_verify_url not configured",
+            "failed_to_exchange",
+        ),
+        (
+            "gone",
+            StatusCode::NOT_FOUND,
+            "switched it off",
+            "connection_not_found",
+        ),
+        (
+            "often",
+            StatusCode::TOO_MANY_REQUESTS,
+            "Wait a minute",
+            "rate_limited",
+        ),
+        (
+            "broken",
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Try again",
+            "internal_error",
+        ),
     ] {
-        let page = browser.get(&format!("/oauth/connect?token={token}&state=s")).await;
+        let page = browser
+            .get(&format!("/oauth/connect?token={token}&state=s"))
+            .await;
         page.keep(code);
         assert_eq!(page.status, status, "{token}");
-        assert!(page.body.contains(words) && page.body.contains(code), "{token}: {}", page.body);
+        assert!(
+            page.body.contains(words) && page.body.contains(code),
+            "{token}: {}",
+            page.body
+        );
         assert!(!page.body.contains("canary"), "causes are not shown");
     }
     assert_eq!(browser.get("/oauth/connect").await.status, StatusCode::GONE);
@@ -144,15 +267,24 @@ async fn the_provider_answer_goes_to_the_flow_and_on_to_the_right_place() {
     let mut browser = TestBrowser::new();
     for (query, to) in [
         ("code=c&state=s&realmId=9", "/connect/success"),
-        ("code=custom&state=s", "https://app.test/verify?auth_request_id=1"),
+        (
+            "code=custom&state=s",
+            "https://app.test/verify?auth_request_id=1",
+        ),
         ("code=member&state=s", "/connect/verify?request=request-1"),
     ] {
         browser.get("/oauth/connect?token=oauth&state=s").await;
         let answer = browser.get(&format!("{CALLBACK}?{query}")).await;
-        assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, to));
+        assert_eq!(
+            (answer.status, answer.location()),
+            (StatusCode::SEE_OTHER, to)
+        );
     }
     let first = browser.flow.callbacks.lock().unwrap()[0].clone();
-    assert!(first.contains(&("realmId".to_owned(), "9".to_owned())), "everything the provider sent arrives");
+    assert!(
+        first.contains(&("realmId".to_owned(), "9".to_owned())),
+        "everything the provider sent arrives"
+    );
 }
 
 #[tokio::test]
@@ -170,26 +302,43 @@ async fn a_callback_without_the_cookie_or_with_a_foreign_id_is_refused() {
 async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider() {
     let mut browser = TestBrowser::new();
     browser.get("/oauth/connect?token=oauth&state=s").await;
-    let page = browser.get(&format!("{CALLBACK}?error=access_denied&error_description=canary+call+555&state=s")).await;
+    let page = browser
+        .get(&format!(
+            "{CALLBACK}?error=access_denied&error_description=canary+call+555&state=s"
+        ))
+        .await;
     page.keep("denied");
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.body.contains("href=\"/oauth/connect?token=oauth&#38;state=s%261\""), "{}", page.body);
+    assert!(
+        page.body
+            .contains("href=\"/oauth/connect?token=oauth&#38;state=s%261\""),
+        "{}",
+        page.body
+    );
     assert!(page.body.contains("Reference:"));
     assert!(!page.body.contains("canary"));
 
-    let page = browser.get(&format!("{CALLBACK}?error=canary%3Cb%3E&state=s")).await;
+    let page = browser
+        .get(&format!("{CALLBACK}?error=canary%3Cb%3E&state=s"))
+        .await;
     assert!(page.body.contains("provider_error") && !page.body.contains("canary"));
 
     let page = browser.get(&format!("{CALLBACK}?code=bad&state=s")).await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY);
-    assert!(page.body.contains("Error executing post auth hooks") && page.body.contains("failed_to_exchange_token"));
+    assert!(
+        page.body.contains("Error executing post auth hooks")
+            && page.body.contains("failed_to_exchange_token")
+    );
 }
 
 /// Lax cookies are missing from a cross-site POST, so a form answer comes back as a GET.
 #[tokio::test]
 async fn a_provider_that_answers_with_a_form_is_turned_into_a_get() {
     let mut browser = TestBrowser::new();
-    let fields = [("code".to_owned(), "c&1".to_owned()), ("state".to_owned(), "s".to_owned())];
+    let fields = [
+        ("code".to_owned(), "c&1".to_owned()),
+        ("state".to_owned(), "s".to_owned()),
+    ];
     let answer = browser.post(CALLBACK, &fields).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(answer.location(), format!("{CALLBACK}?code=c%261&state=s"));
@@ -201,41 +350,21 @@ async fn a_provider_that_answers_with_a_form_is_turned_into_a_get() {
 async fn a_member_finishes_with_a_click_and_a_stranger_signs_in_first() {
     let mut browser = TestBrowser::new();
     let answer = browser.get("/connect/verify?request=request-1").await;
-    assert_eq!(answer.location(), "/dashboard/sign-in?return_to=%2Fconnect%2Fverify%3Frequest%3Drequest-1");
+    assert_eq!(
+        answer.location(),
+        "/dashboard/sign-in?return_to=%2Fconnect%2Fverify%3Frequest%3Drequest-1"
+    );
 
-    browser.cookies.insert("__Host-keystead_session".to_owned(), "session-1".to_owned());
+    browser
+        .cookies
+        .insert("__Host-keystead_session".to_owned(), "session-1".to_owned());
     let page = browser.get("/connect/verify?request=request-1").await;
     page.keep("verify");
-    assert!(browser.flow.verified.lock().unwrap().is_empty(), "a GET finishes nothing");
+    assert!(
+        browser.flow.verified.lock().unwrap().is_empty(),
+        "a GET finishes nothing"
+    );
     let answer = browser.submit(&page, &[]).await;
     assert_eq!(answer.location(), "/connect/success");
     assert_eq!(*browser.flow.verified.lock().unwrap(), ["request-1"]);
-}
-
-#[tokio::test]
-async fn assets_are_kept_for_ever_under_an_address_that_names_their_content() {
-    let mut browser = TestBrowser::new();
-    let page = browser.get("/connect/success").await;
-    let links = tags(&page.body, "link");
-    assert_eq!(links.len(), 2);
-    for link in links {
-        let path = attribute(link, "href").unwrap();
-        let asset = browser.get(&path).await;
-        assert_eq!(asset.status, StatusCode::OK);
-        assert_eq!(asset.headers["cache-control"], "public, max-age=31536000, immutable");
-        if let Some(folder) = std::env::var_os("KEYSTEAD_PAGES") {
-            let file = std::path::PathBuf::from(folder).join(&path[1..]);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, &asset.body).unwrap();
-        }
-    }
-    assert_eq!(browser.get("/assets/keystead-0000000000000000.css").await.status, StatusCode::NOT_FOUND);
-}
-
-#[tokio::test]
-async fn unknown_addresses_and_methods_get_a_page_too() {
-    let mut browser = TestBrowser::new();
-    assert_eq!(browser.get("/nothing").await.keep("not-found").status, StatusCode::NOT_FOUND);
-    let answer = browser.send(Method::DELETE, "/connect/success", &[], None).await;
-    assert!(answer.status.is_client_error());
 }

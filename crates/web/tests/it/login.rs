@@ -30,7 +30,10 @@ impl DashboardLogin for TestLogin {
 
     async fn member(&self, session: &Secret<String>) -> Result<Option<SignedIn>, Internal> {
         let live = session.expose() == SESSION && !*self.ended.lock().unwrap();
-        Ok(live.then(|| SignedIn { email: "ada@example.com".to_owned(), workspace: "Acme".to_owned() }))
+        Ok(live.then(|| SignedIn {
+            email: "ada@example.com".to_owned(),
+            workspace: "Acme".to_owned(),
+        }))
     }
 
     async fn sign_out(&self, _: &Secret<String>) -> Result<(), Internal> {

@@ -1,5 +1,15 @@
 //! The pages over their router, as a browser sees them: cookies, forms, headers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests"
+)]
+
+mod agentkit;
+mod assets;
 mod browser;
 mod dashboard;
 mod flow;

@@ -10,10 +10,12 @@ pub(crate) struct FormMarkup {
 /// The start tags of one element.
 pub(crate) fn tags<'a>(html: &'a str, element: &str) -> Vec<&'a str> {
     let open = format!("<{element}");
-    let starts = html.match_indices(&open).filter(|(at, _)| {
-        html[at + open.len()..].starts_with([' ', '>', '\n'])
-    });
-    starts.map(|(at, _)| &html[at..at + html[at..].find('>').unwrap() + 1]).collect()
+    let starts = html
+        .match_indices(&open)
+        .filter(|(at, _)| html[at + open.len()..].starts_with([' ', '>', '\n']));
+    starts
+        .map(|(at, _)| &html[at..=at + html[at..].find('>').unwrap()])
+        .collect()
 }
 
 /// An attribute of a start tag, unescaped.
@@ -24,17 +26,26 @@ pub(crate) fn attribute(tag: &str, name: &str) -> Option<String> {
 }
 
 fn unescape(text: &str) -> String {
-    text.replace("&#60;", "<").replace("&#62;", ">").replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&")
+    text.replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&#34;", "\"")
+        .replace("&#39;", "'")
+        .replace("&#38;", "&")
 }
 
 /// The first POST form of the page that is not "Sign out", with the values a browser would send.
 pub(crate) fn form(html: &str) -> FormMarkup {
-    forms(html).into_iter().find(|form| form.action != "/dashboard/sign-out").expect("the page has a form")
+    forms(html)
+        .into_iter()
+        .find(|form| form.action != "/dashboard/sign-out")
+        .expect("the page has a form")
 }
 
 /// All POST forms of the page.
 pub(crate) fn forms(html: &str) -> Vec<FormMarkup> {
-    let posts = html.match_indices("<form").map(|(at, _)| &html[at..at + html[at..].find("</form>").unwrap()]);
+    let posts = html
+        .match_indices("<form")
+        .map(|(at, _)| &html[at..at + html[at..].find("</form>").unwrap()]);
     let posts = posts.filter(|form| form.contains("method=\"post\""));
     let read = |form: &str| {
         let mut fields: Vec<(String, String)> = Vec::new();
@@ -42,7 +53,10 @@ pub(crate) fn forms(html: &str) -> Vec<FormMarkup> {
             let kind = attribute(tag, "type").unwrap_or_default();
             let off = matches!(kind.as_str(), "checkbox" | "radio") && !tag.contains(" checked");
             if !off && !tag.contains(" disabled") {
-                fields.extend(attribute(tag, "name").map(|name| (name, attribute(tag, "value").unwrap_or_default())));
+                fields.extend(
+                    attribute(tag, "name")
+                        .map(|name| (name, attribute(tag, "value").unwrap_or_default())),
+                );
             }
         }
         for tag in tags(form, "select") {
@@ -50,7 +64,10 @@ pub(crate) fn forms(html: &str) -> Vec<FormMarkup> {
             let at = form.find(tag).unwrap();
             let options = &form[at..at + form[at..].find("</select>").unwrap()];
             let options = tags(options, "option");
-            let chosen = options.iter().find(|tag| tag.contains(" selected")).or(options.first());
+            let chosen = options
+                .iter()
+                .find(|tag| tag.contains(" selected"))
+                .or(options.first());
             fields.extend(chosen.map(|tag| (name, attribute(tag, "value").unwrap())));
         }
         for tag in tags(form, "textarea") {
@@ -58,7 +75,10 @@ pub(crate) fn forms(html: &str) -> Vec<FormMarkup> {
             let text = &form[at..at + form[at..].find("</textarea>").unwrap()];
             fields.push((attribute(tag, "name").unwrap(), unescape(text)));
         }
-        FormMarkup { action: attribute(tags(form, "form")[0], "action").unwrap(), fields }
+        FormMarkup {
+            action: attribute(tags(form, "form")[0], "action").unwrap(),
+            fields,
+        }
     };
     posts.map(read).collect()
 }
@@ -72,12 +92,24 @@ pub(crate) fn assert_is_accessible(html: &str) {
     assert!(!title.starts_with("</title>"), "no title");
     assert_eq!(tags(html, "h1").len(), 1, "one main heading: {html}");
     assert_eq!(tags(html, "main").len(), 1, "one main part");
-    assert!(html.contains("href=\"#content\"") && html.contains("id=\"content\""), "skip link");
+    assert!(
+        html.contains("href=\"#content\"") && html.contains("id=\"content\""),
+        "skip link"
+    );
     assert!(tags(html, "script").is_empty(), "no script");
-    assert!(!html.contains(" style=\"") && tags(html, "style").is_empty(), "no inline style");
-    for tag in html.split('<').filter(|tag| tag.starts_with(|c: char| c.is_ascii_alphabetic())) {
+    assert!(
+        !html.contains(" style=\"") && tags(html, "style").is_empty(),
+        "no inline style"
+    );
+    for tag in html
+        .split('<')
+        .filter(|tag| tag.starts_with(|c: char| c.is_ascii_alphabetic()))
+    {
         let tag = tag.split('>').next().unwrap();
-        assert!(!tag.contains(" on") || !tag.contains("=\"") || !has_handler(tag), "event handler: {tag}");
+        assert!(
+            !tag.contains(" on") || !tag.contains("=\"") || !has_handler(tag),
+            "event handler: {tag}"
+        );
         let src = attribute(&format!("<{tag}>"), "src");
         assert!(src.is_none(), "nothing is embedded: {tag}");
         if tag.starts_with("link") {
@@ -90,7 +122,10 @@ pub(crate) fn assert_is_accessible(html: &str) {
         let id = part.split('"').next().unwrap();
         assert!(ids.insert(id.to_owned()), "id {id} occurs twice");
     }
-    let label_for: BTreeSet<String> = tags(html, "label").into_iter().filter_map(|tag| attribute(tag, "for")).collect();
+    let label_for: BTreeSet<String> = tags(html, "label")
+        .into_iter()
+        .filter_map(|tag| attribute(tag, "for"))
+        .collect();
     for element in ["input", "select", "textarea"] {
         for tag in tags(html, element) {
             let kind = attribute(tag, "type").unwrap_or_default();
@@ -106,8 +141,18 @@ pub(crate) fn assert_is_accessible(html: &str) {
         }
     }
     for form in forms(html) {
-        assert!(form.fields.iter().any(|(name, value)| name == "csrf" && !value.is_empty()), "token in {}", form.action);
-        assert!(form.action.starts_with('/') && !form.action.starts_with("//"), "{}", form.action);
+        assert!(
+            form.fields
+                .iter()
+                .any(|(name, value)| name == "csrf" && !value.is_empty()),
+            "token in {}",
+            form.action
+        );
+        assert!(
+            form.action.starts_with('/') && !form.action.starts_with("//"),
+            "{}",
+            form.action
+        );
     }
     for button in html.split("<button").skip(1) {
         let text = button.split_once('>').unwrap().1;
@@ -117,7 +162,9 @@ pub(crate) fn assert_is_accessible(html: &str) {
 
 fn has_handler(tag: &str) -> bool {
     tag.split(' ').any(|word| {
-        word.strip_prefix("on").and_then(|word| word.split_once("=\"")).is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase()))
+        word.strip_prefix("on")
+            .and_then(|word| word.split_once("=\""))
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase()))
     })
 }
 

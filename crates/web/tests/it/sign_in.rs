@@ -8,22 +8,31 @@ async fn a_member_signs_in_with_a_code_and_comes_back_to_the_page() {
     let mut browser = TestBrowser::new();
     let asked = browser.get("/dashboard/env_1/connections?q=gmail").await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER);
-    let page = browser.get(&asked.location().to_owned()).await;
+    let page = browser.get(asked.location()).await;
     page.keep("sign-in");
     let sent = browser.submit(&page, &[("email", "ada@example.com")]).await;
     assert_eq!(sent.status, StatusCode::SEE_OTHER);
     assert_eq!(*browser.login.mails.lock().unwrap(), ["ada@example.com"]);
 
-    let page = browser.get(&sent.location().to_owned()).await;
+    let page = browser.get(sent.location()).await;
     page.keep("sign-in-code");
     assert!(page.body.contains("one-time-code"));
     let wrong = browser.submit(&page, &[("code", "000000")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong.body.contains("The code is wrong or has expired."));
     let done = browser.submit(&wrong, &[("code", " 123 456 ")]).await;
-    assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/dashboard/env_1/connections?q=gmail"));
-    assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), ["__Host-keystead_session"]);
-    assert_eq!(browser.get(&done.location().to_owned()).await.status, StatusCode::OK);
+    assert_eq!(
+        (done.status, done.location()),
+        (
+            StatusCode::SEE_OTHER,
+            "/dashboard/env_1/connections?q=gmail"
+        )
+    );
+    assert_eq!(
+        browser.cookies.keys().collect::<Vec<_>>(),
+        ["__Host-keystead_session"]
+    );
+    assert_eq!(browser.get(done.location()).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -33,16 +42,27 @@ async fn strangers_get_the_same_answer_as_members() {
     let member = browser.submit(&page, &[("email", "ada@example.com")]).await;
     let page = browser.get("/dashboard/sign-in").await;
     let stranger = browser.submit(&page, &[("email", "eve@example.com")]).await;
-    assert_eq!((member.status, member.location()), (stranger.status, stranger.location()));
+    assert_eq!(
+        (member.status, member.location()),
+        (stranger.status, stranger.location())
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_address_and_too_many_tries_are_explained() {
     let mut browser = TestBrowser::new();
     for (email, status, words) in [
-        ("ada", StatusCode::UNPROCESSABLE_ENTITY, "Enter an e-mail address"),
+        (
+            "ada",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Enter an e-mail address",
+        ),
         ("\"><script>@x.test", StatusCode::SEE_OTHER, ""),
-        ("often@example.com", StatusCode::TOO_MANY_REQUESTS, "Wait a minute"),
+        (
+            "often@example.com",
+            StatusCode::TOO_MANY_REQUESTS,
+            "Wait a minute",
+        ),
     ] {
         let page = browser.get("/dashboard/sign-in").await;
         let answer = browser.submit(&page, &[("email", email)]).await;
@@ -60,28 +80,48 @@ async fn sign_in_needs_a_token_of_this_browser() {
     let form = markup::form(&page.body);
     let mut other = TestBrowser::new();
     other.get("/dashboard/sign-in").await;
-    other.cookies.insert("__Host-sk_visitor".to_owned(), "another".to_owned());
-    let fields = [form.fields, vec![("email".to_owned(), "ada@example.com".to_owned())]].concat();
-    assert_eq!(other.post(&form.action, &fields).await.status, StatusCode::FORBIDDEN);
+    other
+        .cookies
+        .insert("__Host-sk_visitor".to_owned(), "another".to_owned());
+    let fields = [
+        form.fields,
+        vec![("email".to_owned(), "ada@example.com".to_owned())],
+    ]
+    .concat();
+    assert_eq!(
+        other.post(&form.action, &fields).await.status,
+        StatusCode::FORBIDDEN
+    );
     assert!(other.login.mails.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn signing_out_ends_the_session_and_takes_a_post() {
     let mut browser = TestBrowser::member();
-    assert_eq!(browser.get("/dashboard/sign-out").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        browser.get("/dashboard/sign-out").await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
     let page = browser.get("/dashboard/env_1").await;
     let out = browser.press(&page, "/dashboard/sign-out").await;
     assert_eq!(out.location(), "/dashboard/sign-in");
     assert!(*browser.login.ended.lock().unwrap());
     assert!(browser.cookies.is_empty());
-    assert_eq!(browser.get("/dashboard/env_1").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser.get("/dashboard/env_1").await.status,
+        StatusCode::SEE_OTHER
+    );
 }
 
 #[tokio::test]
 async fn a_session_that_is_over_leads_to_sign_in() {
     let mut browser = TestBrowser::new();
-    browser.cookies.insert("__Host-keystead_session".to_owned(), "old".to_owned());
+    browser
+        .cookies
+        .insert("__Host-keystead_session".to_owned(), "old".to_owned());
     let answer = browser.get("/dashboard/env_1").await;
-    assert_eq!(answer.location(), "/dashboard/sign-in?return_to=%2Fdashboard%2Fenv_1");
+    assert_eq!(
+        answer.location(),
+        "/dashboard/sign-in?return_to=%2Fdashboard%2Fenv_1"
+    );
 }

@@ -1,14 +1,22 @@
 use super::SECTION;
 use crate::{
     csrf::Posted,
-    dashboard::{desk::Desk, trouble::{Answer, Trouble}, words},
+    dashboard::{
+        desk::Desk,
+        trouble::{Answer, Trouble},
+        words,
+    },
     form_data::FormData,
     render::html,
-    view::{Action, Block, Card, CardBody, Choice, Empty, Field, Form, Icon, Kind, Notice, Page, Tone},
+    view::{
+        Action, Block, Card, CardBody, Choice, Empty, Field, Form, Icon, Kind, Notice, Page, Tone,
+    },
 };
 use http::StatusCode;
 use keystead_proto::v1::{
-    connected_accounts::{GetMagicLinkForConnectedAccountRequest, GetMagicLinkForConnectedAccountResponse},
+    connected_accounts::{
+        GetMagicLinkForConnectedAccountRequest, GetMagicLinkForConnectedAccountResponse,
+    },
     connections::ListAppConnectionsRequest,
 };
 
@@ -19,12 +27,16 @@ pub(super) async fn ask(desk: Desk) -> Answer {
         page.blocks.push(Block::Empty(Empty {
             icon: Icon::Plug,
             title: "No connection is ready".to_owned(),
-            text: "Accounts are connected through a connection. Create and enable one first.".to_owned(),
+            text: "Accounts are connected through a connection. Create and enable one first."
+                .to_owned(),
             actions: vec![Action::link("New connection", desk.path("/connections/new")).primary()],
         }));
     } else {
         let form = form(&desk, &names, &desk.query);
-        page.blocks.push(Block::Card(Box::new(Card { body: CardBody::Form(form), ..Card::default() })));
+        page.blocks.push(Block::Card(Box::new(Card {
+            body: CardBody::Form(form),
+            ..Card::default()
+        })));
     }
     Ok(html(StatusCode::OK, &page))
 }
@@ -41,9 +53,15 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
         ..Default::default()
     };
     let mut page = page(&desk);
-    match desk.rpc.accounts().get_magic_link_for_connected_account(request).await {
+    match desk
+        .rpc
+        .accounts()
+        .get_magic_link_for_connected_account(request)
+        .await
+    {
         Ok(answer) => {
-            page.blocks.push(Block::Notice(link_notice(&answer.into_inner())));
+            page.blocks
+                .push(Block::Notice(link_notice(&answer.into_inner())));
             page.actions = vec![Action::link("All accounts", desk.path("/accounts"))];
             Ok(html(StatusCode::OK, &page))
         }
@@ -51,7 +69,10 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
             let names = connections(&desk).await?;
             let mut form = form(&desk, &names, &sent);
             Trouble::from(status).blame(&mut form)?;
-            page.blocks.push(Block::Card(Box::new(Card { body: CardBody::Form(form), ..Card::default() })));
+            page.blocks.push(Block::Card(Box::new(Card {
+                body: CardBody::Form(form),
+                ..Card::default()
+            })));
             Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
     }
@@ -69,16 +90,31 @@ pub(super) fn link_notice(answer: &GetMagicLinkForConnectedAccountResponse) -> N
         ..Notice::new(
             Tone::Good,
             "Send this link to the user",
-            format!("Only to them: whoever opens it connects an account in their name. It works once, until {expiry}."),
+            format!(
+                "Only to them: whoever opens it connects an account in their name. It works once, until {expiry}."
+            ),
         )
     }
 }
 
 /// Names of the connections that are enabled.
 async fn connections(desk: &Desk) -> Result<Vec<String>, Trouble> {
-    let request = ListAppConnectionsRequest { page_size: 30, ..Default::default() };
-    let found = desk.rpc.connections().list_app_connections(request).await?.into_inner().connections;
-    let mut names: Vec<String> = found.into_iter().filter(|c| c.enabled).map(|c| c.key_id).collect();
+    let request = ListAppConnectionsRequest {
+        page_size: 30,
+        ..Default::default()
+    };
+    let found = desk
+        .rpc
+        .connections()
+        .list_app_connections(request)
+        .await?
+        .into_inner()
+        .connections;
+    let mut names: Vec<String> = found
+        .into_iter()
+        .filter(|c| c.enabled)
+        .map(|c| c.key_id)
+        .collect();
     let wanted = desk.query.text("connection");
     if !wanted.is_empty() && !names.iter().any(|name| name == wanted) {
         names.push(wanted.to_owned());
@@ -88,7 +124,10 @@ async fn connections(desk: &Desk) -> Result<Vec<String>, Trouble> {
 
 fn form(desk: &Desk, names: &[String], values: &FormData) -> Form {
     let current = values.text("connection");
-    let choices = names.iter().map(|name| Choice::new(name, name, "", current)).collect();
+    let choices = names
+        .iter()
+        .map(|name| Choice::new(name, name, "", current))
+        .collect();
     let mut form = desk
         .form("/accounts", "Create link")
         .field(Field::new("connection", "Connection", Kind::Select(choices)).required())
@@ -99,7 +138,7 @@ fn form(desk: &Desk, names: &[String], values: &FormData) -> Form {
                 .hint("How your application names the user: an id, an e-mail address. Upper and lower case matter.")
                 .value(values.text("identifier")),
         )
-        .group("More", "Only when your application uses them.")
+        .more("More", "Only when your application uses them.")
         .field(Field::new("organization_id", "Organization ID", Kind::Mono).max(32).value(values.text("organization_id")))
         .field(Field::new("user_id", "User ID", Kind::Mono).max(32).value(values.text("user_id")))
         .field(
@@ -115,7 +154,7 @@ fn form(desk: &Desk, names: &[String], values: &FormData) -> Form {
 fn page(desk: &Desk) -> Page {
     let mut page = desk.page(SECTION, "Connect an account");
     page.narrow = true;
-    page.lead = "You get a link. The user opens it and connects the account.".to_owned();
+    page.lead = "You get a link. The user opens it and connects the account.".into();
     page.crumbs = vec![desk.crumb("/accounts", "Connected accounts")];
     page
 }

@@ -3,7 +3,10 @@ use crate::{
     csrf::Posted,
     dashboard::{desk::Desk, json, trouble::Answer, words},
     render::html,
-    view::{Action, Block, Card, CardBody, Cell, Empty, Fact, FactValue, Icon, Monogram, Notice, Page, Table, Tone},
+    view::{
+        Action, Block, Card, CardBody, Cell, Empty, Fact, FactValue, Icon, Monogram, Notice, Page,
+        Table, Tone,
+    },
 };
 use axum::extract::Path;
 use http::StatusCode;
@@ -21,11 +24,26 @@ pub(super) async fn show(desk: Desk, Path((_, id)): Path<(String, String)>) -> A
 }
 
 /// A link for this account: to connect it, to authorize it again, to change its permissions.
-pub(super) async fn link(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
-    let request = GetMagicLinkForConnectedAccountRequest { id: Some(id.clone()), ..Default::default() };
-    let answer = desk.rpc.accounts().get_magic_link_for_connected_account(request).await?.into_inner();
+pub(super) async fn link(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(_): Posted,
+) -> Answer {
+    let request = GetMagicLinkForConnectedAccountRequest {
+        id: Some(id.clone()),
+        ..Default::default()
+    };
+    let answer = desk
+        .rpc
+        .accounts()
+        .get_magic_link_for_connected_account(request)
+        .await?
+        .into_inner();
     let account = find(&desk, &id).await?;
-    Ok(html(StatusCode::OK, &page(&desk, &account, Some(create::link_notice(&answer))).await))
+    Ok(html(
+        StatusCode::OK,
+        &page(&desk, &account, Some(create::link_notice(&answer))).await,
+    ))
 }
 
 async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -> Page {
@@ -35,14 +53,25 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
     page.badge = Some(words::account_state(account.status));
     page.crumbs = vec![desk.crumb("/accounts", "Connected accounts")];
     let active = account.status == i32::from(ConnectorStatus::Active);
-    let label = if active { "Link to authorize again" } else { "Create link" };
-    page.actions.push(Action::post(label, desk.path(&format!("{path}/link")), &desk.csrf).primary());
+    let label = if active {
+        "Link to authorize again"
+    } else {
+        "Create link"
+    };
     if account.status != i32::from(ConnectorStatus::Disconnected) {
-        page.actions.push(Action::link("Disconnect…", desk.path(&format!("{path}/disconnect"))));
+        page.actions.push(Action::link(
+            "Disconnect…",
+            desk.path(&format!("{path}/disconnect")),
+        ));
     }
+    page.actions
+        .push(Action::post(label, desk.path(&format!("{path}/link")), &desk.csrf).primary());
     match (notice, words::account_advice(account.status)) {
         (Some(notice), _) => page.blocks.push(Block::Notice(notice)),
-        (None, Some((title, text))) => page.blocks.push(Block::Notice(Notice::new(Tone::Warn, title, text))),
+        (None, Some((title, text))) => {
+            page.blocks
+                .push(Block::Notice(Notice::new(Tone::Warn, title, text)));
+        }
         (None, None) => {}
     }
     page.blocks.push(Block::Card(Box::new(Card {
@@ -50,11 +79,17 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
         body: CardBody::Facts(facts(desk, account)),
         ..Card::default()
     })));
-    if let Some(config) = account.api_config.as_ref().filter(|config| !config.fields.is_empty()) {
+    if let Some(config) = account
+        .api_config
+        .as_ref()
+        .filter(|config| !config.fields.is_empty())
+    {
         page.blocks.push(Block::Card(Box::new(Card {
             title: "Account settings".to_owned(),
             about: "What calls with this account are filled in with.".to_owned(),
-            body: CardBody::Copy(serde_json::to_string_pretty(&json::from_struct(config)).unwrap_or_default()),
+            body: CardBody::Copy(
+                serde_json::to_string_pretty(&json::from_struct(config)).unwrap_or_default(),
+            ),
             ..Card::default()
         })));
     }
@@ -86,11 +121,28 @@ fn facts(desk: &Desk, account: &ConnectedAccount) -> Vec<Fact> {
     if account.is_org_wide_credential {
         facts.push(Fact::text("Used for", "Everybody who agreed"));
     }
-    facts.push(Fact::new("Token expires", words::time_fact(account.token_expires_at.as_ref(), "Not known")).note(
-        if account.token_expires_at.is_some() { "It is refreshed by itself before that." } else { "" },
+    facts.push(
+        Fact::new(
+            "Token expires",
+            words::time_fact(account.token_expires_at.as_ref(), "Not known"),
+        )
+        .note(if account.token_expires_at.is_some() {
+            "It is refreshed by itself before that."
+        } else {
+            ""
+        }),
+    );
+    facts.push(Fact::new(
+        "Last used",
+        words::time_fact(account.last_used_at.as_ref(), "Never"),
     ));
-    facts.push(Fact::new("Last used", words::time_fact(account.last_used_at.as_ref(), "Never")));
-    facts.push(Fact::new("Last change", words::time_fact(account.updated_at.as_ref(), "–")).note("Refreshes and authorizations count as changes."));
+    facts.push(
+        Fact::new(
+            "Last change",
+            words::time_fact(account.updated_at.as_ref(), "–"),
+        )
+        .note("Refreshes and authorizations count as changes."),
+    );
     facts.push(Fact::new("Account ID", FactValue::Code(account.id.clone())));
     facts
 }
@@ -111,14 +163,29 @@ async fn history(desk: &Desk, id: &str) -> Option<Block> {
         page_size: 20,
         ..Default::default()
     };
-    let calls = desk.rpc.tool_calls().list_tool_call_logs(request).await.ok()?.into_inner().tool_call_logs;
+    let calls = desk
+        .rpc
+        .tool_calls()
+        .list_tool_call_logs(request)
+        .await
+        .ok()?
+        .into_inner()
+        .tool_call_logs;
     let row = |call: &ToolCallLog| {
         let failed = !call.error_code.is_empty();
-        let word = if call.status.is_empty() { "Unknown".to_owned() } else { call.status.to_lowercase() };
+        let word = if call.status.is_empty() {
+            "Unknown".to_owned()
+        } else {
+            call.status.to_lowercase()
+        };
         vec![
             Cell::Text(call.tool_name.clone()),
             Cell::Badge(if failed { Tone::Bad } else { Tone::Good }, word),
-            Cell::Text(if failed { format!("{}: {}", call.error_code, call.error_message) } else { String::new() }),
+            Cell::Text(if failed {
+                format!("{}: {}", call.error_code, call.error_message)
+            } else {
+                String::new()
+            }),
             Cell::Text(format!("{} ms", call.duration_ms)),
             words::time_cell(call.started_at.as_ref(), "–"),
         ]

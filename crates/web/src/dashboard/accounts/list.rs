@@ -13,7 +13,11 @@ use keystead_proto::v1::{
 const FILTERS: [&str; 4] = ["q", "connection", "organization_id", "user_id"];
 
 pub(super) async fn show(desk: Desk) -> Answer {
-    let given = |name: &str| desk.query.has(name).then(|| desk.query.text(name).to_owned());
+    let given = |name: &str| {
+        desk.query
+            .has(name)
+            .then(|| desk.query.text(name).to_owned())
+    };
     let request = ListConnectedAccountsRequest {
         connector: given("connection"),
         organization_id: given("organization_id"),
@@ -23,13 +27,22 @@ pub(super) async fn show(desk: Desk) -> Answer {
         page_token: desk.query.text("page").to_owned(),
         ..Default::default()
     };
-    let found = desk.rpc.accounts().list_connected_accounts(request).await?.into_inner();
+    let found = desk
+        .rpc
+        .accounts()
+        .list_connected_accounts(request)
+        .await?
+        .into_inner();
     let filtered = FILTERS.iter().any(|name| desk.query.has(name));
     let add = || Action::link("Connect an account", desk.path("/accounts/new")).primary();
     let mut page = desk.page(SECTION, "Connected accounts");
-    page.lead = "Each is one user's account at one service. The credential is stored encrypted; agents use it without seeing it.".to_owned();
+    page.lead = "Each is one user's account at one service. The credential is stored encrypted; agents use it without seeing it.".into();
     page.actions = vec![add()];
-    page.blocks.push(Block::Filters { action: desk.path("/accounts"), filters: filters(&desk).await, active: filtered });
+    page.blocks.push(Block::Filters {
+        action: desk.path("/accounts"),
+        filters: filters(&desk).await,
+        active: filtered,
+    });
     let empty = if filtered {
         Empty {
             icon: Icon::Search,
@@ -48,9 +61,18 @@ pub(super) async fn show(desk: Desk) -> Answer {
     page.blocks.push(Block::Table(Table {
         caption: "Connected accounts".to_owned(),
         columns: vec!["User", "Connection", "State", "Token expires", "Last used"],
-        rows: found.connected_accounts.iter().map(|account| row(&desk, account)).collect(),
+        rows: found
+            .connected_accounts
+            .iter()
+            .map(|account| row(&desk, account))
+            .collect(),
         empty: Some(empty),
-        pager: pager(&desk, &found.prev_page_token, &found.next_page_token, found.total_size),
+        pager: pager(
+            &desk,
+            &found.prev_page_token,
+            &found.next_page_token,
+            found.total_size,
+        ),
     }));
     Ok(html(StatusCode::OK, &page))
 }
@@ -58,21 +80,38 @@ pub(super) async fn show(desk: Desk) -> Answer {
 /// The connections to filter by: those of the first page of their list, and the one in use.
 async fn filters(desk: &Desk) -> Vec<Filter> {
     let current = desk.query.text("connection");
-    let request = ListAppConnectionsRequest { page_size: 30, ..Default::default() };
+    let request = ListAppConnectionsRequest {
+        page_size: 30,
+        ..Default::default()
+    };
     let known = desk.rpc.connections().list_app_connections(request).await;
     // A member who may not see connections can still filter by the other fields.
-    let mut names: Vec<String> = known.map(|known| known.into_inner().connections).unwrap_or_default().into_iter().map(|c| c.key_id).collect();
+    let mut names: Vec<String> = known
+        .map(|known| known.into_inner().connections)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|c| c.key_id)
+        .collect();
     if !current.is_empty() && !names.iter().any(|name| name == current) {
         names.push(current.to_owned());
     }
-    let choices = names.iter().map(|name| Choice::new(name, name, "", current));
-    let text = |name, label, placeholder| Filter::Search { name, label, value: desk.query.text(name).to_owned(), placeholder };
+    let choices = names
+        .iter()
+        .map(|name| Choice::new(name, name, "", current));
+    let text = |name, label, placeholder| Filter::Search {
+        name,
+        label,
+        value: desk.query.text(name).to_owned(),
+        placeholder,
+    };
     vec![
         text("q", "Search", "User, service or connection"),
         Filter::Select {
             name: "connection",
             label: "Connection",
-            choices: std::iter::once(Choice::new("", "All connections", "", current)).chain(choices).collect(),
+            choices: std::iter::once(Choice::new("", "All connections", "", current))
+                .chain(choices)
+                .collect(),
         },
         text("organization_id", "Organization", "org_…"),
     ]
@@ -80,9 +119,18 @@ async fn filters(desk: &Desk) -> Vec<Filter> {
 
 fn row(desk: &Desk, account: &ConnectedAccountForList) -> Vec<Cell> {
     let (tone, state) = words::account_state(account.status);
-    let who = if account.is_org_wide_credential { "Shared by everybody" } else { &account.provider };
+    let who = if account.is_org_wide_credential {
+        "Shared by everybody"
+    } else {
+        &account.provider
+    };
     vec![
-        words::lead(desk.path(&format!("/accounts/{}", account.id)), &account.identifier, who, &account.provider),
+        words::lead(
+            desk.path(&format!("/accounts/{}", account.id)),
+            &account.identifier,
+            who,
+            &account.provider,
+        ),
         Cell::Text(account.connector.clone()),
         Cell::Badge(tone, state),
         words::time_cell(account.token_expires_at.as_ref(), "–"),
@@ -102,6 +150,14 @@ fn pager(desk: &Desk, previous: &str, next: &str, total: u32) -> Pager {
         query.append_pair("page", token);
         format!("{}?{}", desk.path("/accounts"), query.finish())
     };
-    let total = if total > 0 { words::count(total, "account", "accounts") } else { String::new() };
-    Pager { previous: to(previous), next: to(next), total }
+    let total = if total > 0 {
+        words::count(total, "account", "accounts")
+    } else {
+        String::new()
+    };
+    Pager {
+        previous: to(previous),
+        next: to(next),
+        total,
+    }
 }

@@ -21,7 +21,10 @@ pub(super) fn routes() -> Router<Deps> {
         .route("/new", get(create::ask))
         .route("/{id}", get(detail::show))
         .route("/{id}/link", post(detail::link))
-        .route("/{id}/disconnect", get(change::ask_disconnect).post(change::disconnect))
+        .route(
+            "/{id}/disconnect",
+            get(change::ask_disconnect).post(change::disconnect),
+        )
         .route("/{id}/delete", get(change::ask_delete).post(change::delete))
 }
 

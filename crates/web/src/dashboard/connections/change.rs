@@ -3,18 +3,34 @@
 use super::{SECTION, detail, find, name};
 use crate::{
     csrf::Posted,
-    dashboard::{desk::Desk, trouble::{Answer, Refusal, Trouble}, words},
+    dashboard::{
+        desk::Desk,
+        trouble::{Answer, Refusal, Trouble},
+        words,
+    },
     render::html,
 };
 use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::v1::connections::{
-    DeleteEnvironmentConnectionRequest, ToggleConnectionResponse, ToggleEnvironmentConnectionRequest,
+    DeleteEnvironmentConnectionRequest, ToggleConnectionResponse,
+    ToggleEnvironmentConnectionRequest,
 };
 
-pub(super) async fn enable(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
-    let request = ToggleEnvironmentConnectionRequest { connection_id: id.clone() };
-    let answer = desk.rpc.connections().enable_environment_connection(request).await?.into_inner();
+pub(super) async fn enable(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(_): Posted,
+) -> Answer {
+    let request = ToggleEnvironmentConnectionRequest {
+        connection_id: id.clone(),
+    };
+    let answer = desk
+        .rpc
+        .connections()
+        .enable_environment_connection(request)
+        .await?
+        .into_inner();
     succeeded(answer)?;
     Ok(desk.done(&format!("/connections/{id}"), "connection-enabled"))
 }
@@ -30,12 +46,26 @@ pub(super) async fn ask_disable(desk: Desk, Path((_, id)): Path<(String, String)
         "Nobody can connect an account.",
         "Accounts and their credentials are kept. You can enable it again at any time.",
     ];
-    Ok(html(StatusCode::OK, &desk.confirm(SECTION, title, &consequences, form)))
+    Ok(html(
+        StatusCode::OK,
+        &desk.confirm(SECTION, title, &consequences, form),
+    ))
 }
 
-pub(super) async fn disable(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
-    let request = ToggleEnvironmentConnectionRequest { connection_id: id.clone() };
-    let answer = desk.rpc.connections().disable_environment_connection(request).await?.into_inner();
+pub(super) async fn disable(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(_): Posted,
+) -> Answer {
+    let request = ToggleEnvironmentConnectionRequest {
+        connection_id: id.clone(),
+    };
+    let answer = desk
+        .rpc
+        .connections()
+        .disable_environment_connection(request)
+        .await?
+        .into_inner();
     succeeded(answer)?;
     Ok(desk.done(&format!("/connections/{id}"), "connection-disabled"))
 }
@@ -43,7 +73,10 @@ pub(super) async fn disable(desk: Desk, Path((_, id)): Path<(String, String)>, P
 /// A toggle can answer with a reason instead of an error.
 fn succeeded(answer: ToggleConnectionResponse) -> Result<(), Trouble> {
     match answer.error_message.filter(|message| !message.is_empty()) {
-        Some(message) => Err(Trouble::Refused(Refusal { message, fields: Vec::new() })),
+        Some(message) => Err(Trouble::Refused(Refusal {
+            message,
+            fields: Vec::new(),
+        })),
         None => Ok(()),
     }
 }
@@ -62,12 +95,26 @@ pub(super) async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>
     form.danger = true;
     form.cancel = desk.path(&format!("/connections/{id}"));
     let title = format!("Delete the connection {}?", name(&connection));
-    let consequences = ["Its settings and client secret are deleted.", "Code that uses its name stops working.", accounts.as_str()];
-    Ok(html(StatusCode::OK, &desk.confirm(SECTION, title, &consequences, form)))
+    let consequences = [
+        "Its settings and client secret are deleted.",
+        "Code that uses its name stops working.",
+        accounts.as_str(),
+    ];
+    Ok(html(
+        StatusCode::OK,
+        &desk.confirm(SECTION, title, &consequences, form),
+    ))
 }
 
-pub(super) async fn delete(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
+pub(super) async fn delete(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(_): Posted,
+) -> Answer {
     let request = DeleteEnvironmentConnectionRequest { connection_id: id };
-    desk.rpc.connections().delete_environment_connection(request).await?;
+    desk.rpc
+        .connections()
+        .delete_environment_connection(request)
+        .await?;
     Ok(desk.done("/connections", "connection-deleted"))
 }

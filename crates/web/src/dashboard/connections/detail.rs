@@ -1,6 +1,13 @@
-use super::{SECTION, find, name, settings::{self, shown}};
+use super::{
+    SECTION, find, name,
+    settings::{self, shown},
+};
 use crate::{
-    dashboard::{desk::Desk, trouble::{Answer, Trouble}, words},
+    dashboard::{
+        desk::Desk,
+        trouble::{Answer, Trouble},
+        words,
+    },
     render::html,
     view::{Action, Block, Card, CardBody, Fact, FactValue, Form, Monogram, Notice, Page, Tone},
 };
@@ -26,35 +33,77 @@ pub(super) fn missing(connection: &Connection) -> Vec<String> {
     let platform = config.use_platform_creds.is_some_and(|value| value.value);
     let public = shown(config.token_endpoint_auth_method.as_ref()) == "none";
     let needs = [
-        ("Client ID", platform || !shown(config.client_id.as_ref()).is_empty()),
-        ("Client secret", platform || public || !shown(config.client_secret.as_ref()).is_empty()),
+        (
+            "Client ID",
+            platform || !shown(config.client_id.as_ref()).is_empty(),
+        ),
+        (
+            "Client secret",
+            platform || public || !shown(config.client_secret.as_ref()).is_empty(),
+        ),
     ];
-    needs.into_iter().filter(|(_, present)| !present).map(|(what, _)| what.to_owned()).collect()
+    needs
+        .into_iter()
+        .filter(|(_, present)| !present)
+        .map(|(what, _)| what.to_owned())
+        .collect()
 }
 
 /// How many accounts a connection has; `None` when the member may not see them.
 pub(super) async fn accounts(desk: &Desk, connection: &Connection) -> Option<u32> {
-    let request = ListConnectedAccountsRequest { page_size: 1, connector: Some(name(connection)), ..Default::default() };
-    let answer = desk.rpc.accounts().list_connected_accounts(request).await.ok()?;
+    let request = ListConnectedAccountsRequest {
+        page_size: 1,
+        connector: Some(name(connection)),
+        ..Default::default()
+    };
+    let answer = desk
+        .rpc
+        .accounts()
+        .list_connected_accounts(request)
+        .await
+        .ok()?;
     Some(answer.into_inner().total_size)
 }
 
 /// The page of a connection with the settings form.
-pub(super) async fn page(desk: &Desk, connection: &Connection, form: Form) -> Result<Page, Trouble> {
+pub(super) async fn page(
+    desk: &Desk,
+    connection: &Connection,
+    form: Form,
+) -> Result<Page, Trouble> {
     let path = format!("/connections/{}", connection.id);
     let called = name(connection);
     let mut page = desk.page(SECTION, called.clone());
     page.tile = Some(Monogram::of(&connection.provider_key));
-    page.badge = Some(words::connection_state(connection.status, connection.enabled));
+    page.badge = Some(words::connection_state(
+        connection.status,
+        connection.enabled,
+    ));
     page.crumbs = vec![desk.crumb("/connections", "Connections")];
     if connection.enabled {
-        page.actions.push(Action::link("Disable…", desk.path(&format!("{path}/disable"))));
+        page.actions.push(Action::link(
+            "Disable…",
+            desk.path(&format!("{path}/disable")),
+        ));
     } else {
-        page.actions.push(Action::post("Enable", desk.path(&format!("{path}/enable")), &desk.csrf));
+        page.actions.push(Action::post(
+            "Enable",
+            desk.path(&format!("{path}/enable")),
+            &desk.csrf,
+        ));
     }
-    page.actions.push(Action::link("Test", desk.path(&format!("{path}/test"))));
-    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("connection", &called).finish();
-    page.actions.push(Action::link("Connect an account", desk.path(&format!("/accounts/new?{query}"))).primary());
+    page.actions
+        .push(Action::link("Test", desk.path(&format!("{path}/test"))));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("connection", &called)
+        .finish();
+    page.actions.push(
+        Action::link(
+            "Connect an account",
+            desk.path(&format!("/accounts/new?{query}")),
+        )
+        .primary(),
+    );
 
     let missing = missing(connection);
     if !missing.is_empty() {
@@ -100,23 +149,60 @@ async fn facts(desk: &Desk, connection: &Connection) -> Vec<Fact> {
     let mut facts = Vec::new();
     if settings::uses_oauth(connection) {
         let redirect = settings::oauth(connection).redirect_uri;
-        facts.push(Fact::new("Redirect address", FactValue::Copy(redirect)).note("Register it at the service, exactly as it stands."));
+        facts.push(
+            Fact::new("Redirect address", FactValue::Copy(redirect))
+                .note("Register it at the service, exactly as it stands."),
+        );
     }
-    if let Some(url) = connection.mcp_server_url.clone().filter(|url| !url.is_empty()) {
+    if let Some(url) = connection
+        .mcp_server_url
+        .clone()
+        .filter(|url| !url.is_empty())
+    {
         facts.push(Fact::new("MCP address", FactValue::Copy(url)));
     }
     let connector = desk.path(&format!("/connectors/{}", connection.provider_key));
-    facts.push(Fact::new("Connector", FactValue::Link { href: connector, text: connection.provider_key.clone() }));
+    facts.push(Fact::new(
+        "Connector",
+        FactValue::Link {
+            href: connector,
+            text: connection.provider_key.clone(),
+        },
+    ));
     facts.push(Fact::text("Sign-in", words::auth_type(kind.as_str_name())));
-    facts.push(Fact::text("Whose account is used", if everybody { "One for everybody" } else { "Each user's own" }));
+    facts.push(Fact::text(
+        "Whose account is used",
+        if everybody {
+            "One for everybody"
+        } else {
+            "Each user's own"
+        },
+    ));
     if let Some(total) = accounts(desk, connection).await {
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("connection", &name(connection)).finish();
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("connection", &name(connection))
+            .finish();
         let href = desk.path(&format!("/accounts?{query}"));
-        facts.push(Fact::new("Accounts", FactValue::Link { href, text: words::count(total, "connected account", "connected accounts") }));
+        facts.push(Fact::new(
+            "Accounts",
+            FactValue::Link {
+                href,
+                text: words::count(total, "connected account", "connected accounts"),
+            },
+        ));
     }
-    facts.push(Fact::new("Connection ID", FactValue::Code(connection.id.clone())));
-    facts.push(Fact::new("Created", words::time_fact(connection.create_time.as_ref(), "–")));
-    facts.push(Fact::new("Changed", words::time_fact(connection.update_time.as_ref(), "–")));
+    facts.push(Fact::new(
+        "Connection ID",
+        FactValue::Code(connection.id.clone()),
+    ));
+    facts.push(Fact::new(
+        "Created",
+        words::time_fact(connection.create_time.as_ref(), "–"),
+    ));
+    facts.push(Fact::new(
+        "Changed",
+        words::time_fact(connection.update_time.as_ref(), "–"),
+    ));
     facts
 }
 

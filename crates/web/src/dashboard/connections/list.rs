@@ -18,11 +18,16 @@ pub(super) async fn show(desk: Desk) -> Answer {
         provider: (!provider.is_empty()).then(|| provider.to_owned()),
         query: (query.chars().count() >= MIN_QUERY).then(|| query.to_owned()),
     };
-    let found = desk.rpc.connections().list_app_connections(request).await?.into_inner();
+    let found = desk
+        .rpc
+        .connections()
+        .list_app_connections(request)
+        .await?
+        .into_inner();
     let filtered = desk.query.has("q") || desk.query.has("connector");
     let new = || Action::link("New connection", desk.path("/connections/new")).primary();
     let mut page = desk.page(SECTION, "Connections");
-    page.lead = "A connection says how your application reaches a service. You set it up once; each user then connects an account.".to_owned();
+    page.lead = "A connection says how your application reaches a service. You set it up once; each user then connects an account.".into();
     page.actions = vec![new()];
     page.blocks.push(Block::Filters {
         action: desk.path("/connections"),
@@ -52,9 +57,18 @@ pub(super) async fn show(desk: Desk) -> Answer {
     page.blocks.push(Block::Table(Table {
         caption: "Connections".to_owned(),
         columns: vec!["Connection", "Sign-in", "State", "Created"],
-        rows: found.connections.iter().map(|connection| row(&desk, connection)).collect(),
+        rows: found
+            .connections
+            .iter()
+            .map(|connection| row(&desk, connection))
+            .collect(),
         empty: Some(empty),
-        pager: pager(&desk, &found.prev_page_token, &found.next_page_token, found.total_size),
+        pager: pager(
+            &desk,
+            &found.prev_page_token,
+            &found.next_page_token,
+            found.total_size,
+        ),
     }));
     Ok(html(StatusCode::OK, &page))
 }
@@ -62,9 +76,18 @@ pub(super) async fn show(desk: Desk) -> Answer {
 fn row(desk: &Desk, connection: &ListConnection) -> Vec<Cell> {
     let kind = ConnectionType::try_from(connection.r#type).unwrap_or_default();
     let (tone, state) = words::connection_state(connection.status, connection.enabled);
-    let name = if connection.key_id.is_empty() { &connection.id } else { &connection.key_id };
+    let name = if connection.key_id.is_empty() {
+        &connection.id
+    } else {
+        &connection.key_id
+    };
     vec![
-        words::lead(desk.path(&format!("/connections/{}", connection.id)), name, &connection.provider_key, &connection.provider_key),
+        words::lead(
+            desk.path(&format!("/connections/{}", connection.id)),
+            name,
+            &connection.provider_key,
+            &connection.provider_key,
+        ),
         Cell::Text(words::auth_type(kind.as_str_name()).to_owned()),
         Cell::Badge(tone, state),
         words::time_cell(connection.created_at.as_ref(), "–"),
@@ -85,6 +108,14 @@ fn pager(desk: &Desk, previous: &str, next: &str, total: u32) -> Pager {
         query.append_pair("page", token);
         format!("{}?{}", desk.path("/connections"), query.finish())
     };
-    let total = if total > 0 { words::count(total, "connection", "connections") } else { String::new() };
-    Pager { previous: to(previous), next: to(next), total }
+    let total = if total > 0 {
+        words::count(total, "connection", "connections")
+    } else {
+        String::new()
+    };
+    Pager {
+        previous: to(previous),
+        next: to(next),
+        total,
+    }
 }

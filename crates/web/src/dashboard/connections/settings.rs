@@ -3,7 +3,10 @@
 use super::{detail, find, name};
 use crate::{
     csrf::Posted,
-    dashboard::{desk::Desk, trouble::{Answer, Trouble}},
+    dashboard::{
+        desk::Desk,
+        trouble::{Answer, Trouble},
+    },
     form_data::FormData,
     render::html,
     view::{Choice, Field, Form, Kind},
@@ -12,13 +15,18 @@ use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::{
     v1::connections::{
-        Connection, ConnectionType, GoogleDwdConfig, OAuthConnectionConfig, OauthExtensions, UpdateConnection,
-        UpdateEnvironmentConnectionRequest, connection::Settings, update_connection,
+        Connection, ConnectionType, GoogleDwdConfig, OAuthConnectionConfig, OauthExtensions,
+        UpdateConnection, UpdateEnvironmentConnectionRequest, connection::Settings,
+        update_connection,
     },
     wrappers::{BoolValue, StringValue},
 };
 
-pub(super) async fn save(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(sent): Posted) -> Answer {
+pub(super) async fn save(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(sent): Posted,
+) -> Answer {
     let connection = find(&desk, &id).await?;
     let update = UpdateConnection {
         provider: connection.provider,
@@ -28,13 +36,24 @@ pub(super) async fn save(desk: Desk, Path((_, id)): Path<(String, String)>, Post
         settings: settings(&connection, &sent),
         ..Default::default()
     };
-    let request = UpdateEnvironmentConnectionRequest { connection_id: id.clone(), connection: Some(update) };
-    match desk.rpc.connections().update_environment_connection(request).await {
+    let request = UpdateEnvironmentConnectionRequest {
+        connection_id: id.clone(),
+        connection: Some(update),
+    };
+    match desk
+        .rpc
+        .connections()
+        .update_environment_connection(request)
+        .await
+    {
         Ok(_) => Ok(desk.done(&format!("/connections/{id}"), "saved")),
         Err(status) => {
             let mut form = form(&desk, &connection, Some(&sent));
             Trouble::from(status).blame(&mut form)?;
-            Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &detail::page(&desk, &connection, form).await?))
+            Ok(html(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &detail::page(&desk, &connection, form).await?,
+            ))
         }
     }
 }
@@ -45,7 +64,10 @@ fn kind(connection: &Connection) -> ConnectionType {
 
 /// Whether the connection has an OAuth client.
 pub(super) fn uses_oauth(connection: &Connection) -> bool {
-    matches!(kind(connection), ConnectionType::Oauth | ConnectionType::SmartFhir | ConnectionType::TrelloOauth1)
+    matches!(
+        kind(connection),
+        ConnectionType::Oauth | ConnectionType::SmartFhir | ConnectionType::TrelloOauth1
+    )
 }
 
 /// The OAuth settings as stored; secrets are masked by the server.
@@ -58,7 +80,10 @@ pub(super) fn oauth(connection: &Connection) -> OAuthConnectionConfig {
 
 fn settings(connection: &Connection, sent: &FormData) -> Option<update_connection::Settings> {
     if uses_oauth(connection) {
-        return Some(update_connection::Settings::OauthConfig(oauth_settings(&oauth(connection), sent)));
+        return Some(update_connection::Settings::OauthConfig(oauth_settings(
+            &oauth(connection),
+            sent,
+        )));
     }
     (kind(connection) == ConnectionType::GoogleDwd).then(|| {
         update_connection::Settings::GoogleDwdConfig(GoogleDwdConfig {
@@ -74,36 +99,53 @@ fn oauth_settings(before: &OAuthConnectionConfig, sent: &FormData) -> OAuthConne
     let extra = sent.all("extra_authorize_params").join("\n");
     let extra = extra.lines().filter_map(|line| line.split_once('='));
     let mut config = OAuthConnectionConfig {
-        client_id: text(sent, "client_id"),
+        client_id: Some(text(sent, "client_id")),
         client_secret: secret(sent, "client_secret"),
         scopes: sent.lines("scopes"),
-        authorize_uri: text(sent, "authorize_uri"),
-        token_uri: text(sent, "token_uri"),
-        user_info_uri: text(sent, "user_info_uri"),
-        pkce_enabled: Some(BoolValue { value: sent.has("pkce_enabled") }),
-        prompt: text(sent, "prompt"),
-        access_type: text(sent, "access_type"),
-        tenant_id: text(sent, "tenant_id"),
-        token_endpoint_auth_method: text(sent, "token_endpoint_auth_method"),
-        scope_selection_allowed: Some(BoolValue { value: sent.has("scope_selection_allowed") }),
+        authorize_uri: Some(text(sent, "authorize_uri")),
+        token_uri: Some(text(sent, "token_uri")),
+        user_info_uri: Some(text(sent, "user_info_uri")),
+        pkce_enabled: Some(BoolValue {
+            value: sent.has("pkce_enabled"),
+        }),
+        prompt: Some(text(sent, "prompt")),
+        access_type: Some(text(sent, "access_type")),
+        tenant_id: Some(text(sent, "tenant_id")),
+        token_endpoint_auth_method: Some(text(sent, "token_endpoint_auth_method")),
+        scope_selection_allowed: Some(BoolValue {
+            value: sent.has("scope_selection_allowed"),
+        }),
         required_scopes: sent.lines("required_scopes"),
         ..before.clone()
     };
     // The server sends it masked: sending the mask back would store the mask.
     config.googleads_developer_token = None;
-    let smart = before.extensions.as_ref().and_then(|extensions| extensions.smart.clone());
-    let extra_authorize_params = extra.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
-    config.extensions = Some(OauthExtensions { smart, extra_authorize_params });
+    let smart = before
+        .extensions
+        .as_ref()
+        .and_then(|extensions| extensions.smart.clone());
+    let extra_authorize_params = extra
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect();
+    config.extensions = Some(OauthExtensions {
+        smart,
+        extra_authorize_params,
+    });
     config
 }
 
-fn text(sent: &FormData, name: &str) -> Option<StringValue> {
-    Some(StringValue { value: sent.text(name).to_owned() })
+/// An empty text is sent too: it takes the stored one away.
+fn text(sent: &FormData, name: &str) -> StringValue {
+    StringValue {
+        value: sent.text(name).to_owned(),
+    }
 }
 
 fn secret(sent: &FormData, name: &str) -> Option<StringValue> {
     let value = sent.secret(name);
-    (!value.is_empty()).then(|| StringValue { value: value.to_owned() })
+    (!value.is_empty()).then(|| StringValue {
+        value: value.to_owned(),
+    })
 }
 
 /// Text of an optional value.
@@ -114,35 +156,69 @@ pub(super) fn shown(value: Option<&StringValue>) -> &str {
 /// The form; with what was `sent` when it comes back with errors.
 pub(super) fn form(desk: &Desk, connection: &Connection, sent: Option<&FormData>) -> Form {
     let mut form = desk.form(&format!("/connections/{}", connection.id), "Save");
-    let was = |field: &str, stored: &str| sent.map_or_else(|| stored.to_owned(), |sent| sent.text(field).to_owned());
+    let was = |field: &str, stored: &str| {
+        sent.map_or_else(|| stored.to_owned(), |sent| sent.text(field).to_owned())
+    };
+    let name = Field::new("key_id", "Name", Kind::Mono)
+        .required()
+        .max(300)
+        .hint("Your code uses this name. When you change it, change your code too.")
+        .value(was("key_id", &name(connection)));
     if uses_oauth(connection) {
-        form = oauth_form(form, &oauth(connection), sent);
-    } else if let (ConnectionType::GoogleDwd, settings) = (kind(connection), &connection.settings) {
+        return oauth_form(form, name, &oauth(connection), sent);
+    }
+    if let (ConnectionType::GoogleDwd, settings) = (kind(connection), &connection.settings) {
         let (scopes, stored) = match settings {
-            Some(Settings::GoogleDwdConfig(config)) => (config.scopes.join("\n"), config.service_account_json.is_some()),
+            Some(Settings::GoogleDwdConfig(config)) => (
+                config.scopes.join("\n"),
+                config.service_account_json.is_some(),
+            ),
             _ => (String::new(), false),
         };
         form = form
-            .field(Field::new("service_account_json", "Service account key", Kind::SecretLines).stored(stored).hint("The JSON file from the Google Cloud console."))
-            .field(Field::new("scopes", "Permissions", Kind::Lines).hint("One scope on each line.").value(was("scopes", &scopes)));
+            .field(
+                Field::new(
+                    "service_account_json",
+                    "Service account key",
+                    Kind::SecretLines,
+                )
+                .stored(stored)
+                .hint("The JSON file from the Google Cloud console."),
+            )
+            .field(
+                Field::new("scopes", "Permissions", Kind::Lines)
+                    .hint("One scope on each line.")
+                    .value(was("scopes", &scopes)),
+            );
     }
-    form.field(
-        Field::new("key_id", "Name", Kind::Mono)
-            .required()
-            .max(300)
-            .hint("Your code uses this name. When you change it, change your code too.")
-            .value(was("key_id", &name(connection))),
-    )
+    form.field(name)
 }
 
-fn oauth_form(mut form: Form, config: &OAuthConnectionConfig, sent: Option<&FormData>) -> Form {
-    let was = |field: &str, stored: &str| sent.map_or_else(|| stored.to_owned(), |sent| sent.text(field).to_owned());
-    let on = |field: &str, stored: bool| if sent.map_or(stored, |sent| sent.has(field)) { "on" } else { "" };
+fn oauth_form(
+    mut form: Form,
+    name: Field,
+    config: &OAuthConnectionConfig,
+    sent: Option<&FormData>,
+) -> Form {
+    let was = |field: &str, stored: &str| {
+        sent.map_or_else(|| stored.to_owned(), |sent| sent.text(field).to_owned())
+    };
+    let on = |field: &str, stored: bool| {
+        if sent.map_or(stored, |sent| sent.has(field)) {
+            "on"
+        } else {
+            ""
+        }
+    };
     let line = |field: &str, label: &str, stored: Option<&StringValue>, hint: &str| {
-        Field::new(field, label, Kind::Mono).hint(hint).value(was(field, shown(stored)))
+        Field::new(field, label, Kind::Mono)
+            .hint(hint)
+            .value(was(field, shown(stored)))
     };
     let lines = |field: &str, label: &str, stored: &[String], hint: &str| {
-        Field::new(field, label, Kind::Lines).hint(hint).value(was(field, &stored.join("\n")))
+        Field::new(field, label, Kind::Lines)
+            .hint(hint)
+            .value(was(field, &stored.join("\n")))
     };
     form = form
         .field(line("client_id", "Client ID", config.client_id.as_ref(), "From the app you registered at the service."))
@@ -152,36 +228,90 @@ fn oauth_form(mut form: Form, config: &OAuthConnectionConfig, sent: Option<&Form
                 .hint("Stored encrypted and never shown again."),
         )
         .field(lines("scopes", "Permissions", &config.scopes, "One scope on each line. Accounts that are connected already keep theirs until their users authorize again."));
-    let choice = on("scope_selection_allowed", config.scope_selection_allowed.is_some_and(|value| value.value));
+    let choice = on(
+        "scope_selection_allowed",
+        config
+            .scope_selection_allowed
+            .is_some_and(|value| value.value),
+    );
     form = form
         .field(Field::new("scope_selection_allowed", "Users may choose permissions", Kind::Check).value(choice))
         .field(lines("required_scopes", "Permissions that users cannot leave out", &config.required_scopes, "Matters only when users may choose."))
-        .group("Provider", "Filled in for the services of the catalogue. Change them only when the service's documentation says so.")
+        .field(name)
+        .more("Provider settings", "Filled in for the services of the catalogue. Change them only when the service's documentation says so.")
         .field(line("authorize_uri", "Authorization URL", config.authorize_uri.as_ref(), ""))
         .field(line("token_uri", "Token URL", config.token_uri.as_ref(), ""))
         .field(line("user_info_uri", "User info URL", config.user_info_uri.as_ref(), ""));
-    let method = was("token_endpoint_auth_method", shown(config.token_endpoint_auth_method.as_ref()));
+    let method = was(
+        "token_endpoint_auth_method",
+        shown(config.token_endpoint_auth_method.as_ref()),
+    );
     let methods = vec![
         Choice::new("", "As the service expects", "", &method),
-        Choice::new("client_secret_post", "In the form (client_secret_post)", "", &method),
-        Choice::new("client_secret_basic", "In the header (client_secret_basic)", "", &method),
+        Choice::new(
+            "client_secret_post",
+            "In the form (client_secret_post)",
+            "",
+            &method,
+        ),
+        Choice::new(
+            "client_secret_basic",
+            "In the header (client_secret_basic)",
+            "",
+            &method,
+        ),
         Choice::new("none", "Not at all (public client)", "", &method),
     ];
     let extra = config.extensions.as_ref().map(|extensions| {
-        let mut lines: Vec<String> = extensions.extra_authorize_params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut lines: Vec<String> = extensions
+            .extra_authorize_params
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         lines.sort_unstable();
         lines.join("\n")
     });
-    form.field(Field::new("token_endpoint_auth_method", "How the client secret is sent", Kind::Select(methods)))
-        .field(Field::new("pkce_enabled", "Use PKCE", Kind::Check).value(on("pkce_enabled", config.pkce_enabled.is_none_or(|value| value.value))))
-        .field(line("prompt", "Prompt", config.prompt.as_ref(), "Such as consent, to make the service ask every time."))
-        .field(line("access_type", "Access type", config.access_type.as_ref(), "Google: offline, to get refresh tokens."))
-        .field(line("tenant_id", "Tenant", config.tenant_id.as_ref(), "Microsoft: the directory to sign in to."))
-        .field(
-            Field::new("extra_authorize_params", "More parameters for the authorization URL", Kind::Lines)
-                .hint("One name=value on each line.")
-                .value(sent.map_or_else(|| extra.unwrap_or_default(), |sent| sent.text("extra_authorize_params").to_owned())),
+    form.field(Field::new(
+        "token_endpoint_auth_method",
+        "How the client secret is sent",
+        Kind::Select(methods),
+    ))
+    .field(
+        Field::new("pkce_enabled", "Use PKCE", Kind::Check).value(on(
+            "pkce_enabled",
+            config.pkce_enabled.is_none_or(|value| value.value),
+        )),
+    )
+    .field(line(
+        "prompt",
+        "Prompt",
+        config.prompt.as_ref(),
+        "Such as consent, to make the service ask every time.",
+    ))
+    .field(line(
+        "access_type",
+        "Access type",
+        config.access_type.as_ref(),
+        "Google: offline, to get refresh tokens.",
+    ))
+    .field(line(
+        "tenant_id",
+        "Tenant",
+        config.tenant_id.as_ref(),
+        "Microsoft: the directory to sign in to.",
+    ))
+    .field(
+        Field::new(
+            "extra_authorize_params",
+            "More parameters for the authorization URL",
+            Kind::Lines,
         )
+        .hint("One name=value on each line.")
+        .value(sent.map_or_else(
+            || extra.unwrap_or_default(),
+            |sent| sent.text("extra_authorize_params").to_owned(),
+        )),
+    )
 }
 
 #[cfg(test)]
@@ -192,18 +322,30 @@ mod tests {
 
     #[test]
     fn a_masked_secret_is_never_sent_back() {
-        let mask = || Some(StringValue { value: "****".to_owned() });
+        let mask = || {
+            Some(StringValue {
+                value: "****".to_owned(),
+            })
+        };
         let before = OAuthConnectionConfig {
             client_secret: mask(),
             googleads_developer_token: mask(),
-            app_name: Some(StringValue { value: "kept".to_owned() }),
+            app_name: Some(StringValue {
+                value: "kept".to_owned(),
+            }),
             ..Default::default()
         };
-        let config = oauth_settings(&before, &FormData::parse(b"client_id=c&client_secret=&extra_authorize_params=a%3Db%0D%0Ac"));
+        let config = oauth_settings(
+            &before,
+            &FormData::parse(b"client_id=c&client_secret=&extra_authorize_params=a%3Db%0D%0Ac"),
+        );
         assert_eq!(config.client_secret, None);
         assert_eq!(config.googleads_developer_token, None);
         assert_eq!(config.app_name, before.app_name);
         let extra = config.extensions.unwrap().extra_authorize_params;
-        assert_eq!(extra.into_iter().collect::<Vec<_>>(), [("a".to_owned(), "b".to_owned())]);
+        assert_eq!(
+            extra.into_iter().collect::<Vec<_>>(),
+            [("a".to_owned(), "b".to_owned())]
+        );
     }
 }

@@ -6,7 +6,10 @@
 use super::{SECTION, detail, find, name};
 use crate::{
     csrf::Posted,
-    dashboard::{desk::Desk, trouble::{Answer, Trouble}},
+    dashboard::{
+        desk::Desk,
+        trouble::{Answer, Trouble},
+    },
     failure::Failure,
     form_data::FormData,
     render::html,
@@ -14,7 +17,9 @@ use crate::{
 };
 use axum::extract::Path;
 use http::StatusCode;
-use keystead_proto::v1::{connected_accounts::GetMagicLinkForConnectedAccountRequest, connections::Connection};
+use keystead_proto::v1::{
+    connected_accounts::GetMagicLinkForConnectedAccountRequest, connections::Connection,
+};
 
 pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connection = find(&desk, &id).await?;
@@ -22,29 +27,55 @@ pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> An
     Ok(html(StatusCode::OK, &page(&desk, &connection, form)))
 }
 
-pub(super) async fn start(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(sent): Posted) -> Answer {
+pub(super) async fn start(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(sent): Posted,
+) -> Answer {
     let connection = find(&desk, &id).await?;
     let request = GetMagicLinkForConnectedAccountRequest {
         connector: Some(name(&connection)),
         identifier: Some(sent.text("identifier").to_owned()),
         ..Default::default()
     };
-    match desk.rpc.accounts().get_magic_link_for_connected_account(request).await {
+    match desk
+        .rpc
+        .accounts()
+        .get_magic_link_for_connected_account(request)
+        .await
+    {
         Ok(answer) => {
-            let to = answer.into_inner().link.parse().map_err(|_| Failure::Internal(String::new()))?;
-            Ok(html(StatusCode::OK, &HandOff { to, name: name(&connection) }))
+            let to = answer
+                .into_inner()
+                .link
+                .parse()
+                .map_err(|_| Failure::Internal(String::new()))?;
+            Ok(html(
+                StatusCode::OK,
+                &HandOff {
+                    to,
+                    name: name(&connection),
+                },
+            ))
         }
         Err(status) => {
             let mut form = form(&desk, &connection, &sent);
             Trouble::from(status).blame(&mut form)?;
-            Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page(&desk, &connection, form)))
+            Ok(html(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &page(&desk, &connection, form),
+            ))
         }
     }
 }
 
 fn form(desk: &Desk, connection: &Connection, sent: &FormData) -> Form {
     let suggested = format!("test-{}", desk.member.email);
-    let identifier = if sent.has("identifier") { sent.text("identifier") } else { &suggested };
+    let identifier = if sent.has("identifier") {
+        sent.text("identifier")
+    } else {
+        &suggested
+    };
     let mut form = desk.form(&format!("/connections/{}/test", connection.id), "Start the test").field(
         Field::new("identifier", "Name of the test account", Kind::Mono)
             .required()
@@ -60,7 +91,7 @@ fn page(desk: &Desk, connection: &Connection, form: Form) -> Page {
     let called = name(connection);
     let mut page = desk.page(SECTION, format!("Test {called}"));
     page.narrow = true;
-    page.lead = "You connect an account as one of your users would, with the real service.".to_owned();
+    page.lead = "You connect an account as one of your users would, with the real service.".into();
     page.crumbs = vec![
         desk.crumb("/connections", "Connections"),
         desk.crumb(&format!("/connections/{}", connection.id), &called),
@@ -69,7 +100,11 @@ fn page(desk: &Desk, connection: &Connection, form: Form) -> Page {
     if !missing.is_empty() {
         page.blocks.push(Block::Notice(Notice {
             points: missing,
-            ..Notice::new(Tone::Warn, "The test will fail", "These settings are still empty:")
+            ..Notice::new(
+                Tone::Warn,
+                "The test will fail",
+                "These settings are still empty:",
+            )
         }));
     } else if !connection.enabled {
         page.blocks.push(Block::Notice(Notice::new(
@@ -78,6 +113,9 @@ fn page(desk: &Desk, connection: &Connection, form: Form) -> Page {
             "Enable it first: a disabled connection makes no links.",
         )));
     }
-    page.blocks.push(Block::Card(Box::new(Card { body: CardBody::Form(form), ..Card::default() })));
+    page.blocks.push(Block::Card(Box::new(Card {
+        body: CardBody::Form(form),
+        ..Card::default()
+    })));
     page
 }

@@ -14,10 +14,17 @@ pub(super) async fn show(desk: Desk) -> Answer {
     });
     let new = || Action::link("New connector", desk.path("/connectors/new")).primary();
     let mut page = desk.page(SECTION, "Connectors");
-    page.lead = "The services your agents can work with. Add your own for any API or MCP server.".to_owned();
+    page.lead =
+        "The services your agents can work with. Add your own for any API or MCP server.".into();
     page.actions = vec![new()];
-    let active = ["q", "category", "auth"].iter().any(|name| desk.query.has(name));
-    page.blocks.push(Block::Filters { action: desk.path("/connectors"), filters, active });
+    let active = ["q", "category", "auth"]
+        .iter()
+        .any(|name| desk.query.has(name));
+    page.blocks.push(Block::Filters {
+        action: desk.path("/connectors"),
+        filters,
+        active,
+    });
     page.blocks.push(if catalogue.items.is_empty() {
         Block::Empty(Empty {
             icon: Icon::Search,

@@ -18,8 +18,9 @@ use http::StatusCode;
 use keystead_proto::v1::{
     environments::Environment,
     providers::{
-        CreateCustomProvider, CreateCustomProviderRequest, ListProvidersRequest, Provider, ProviderType,
-        UpdateCustomProvider, UpdateCustomProviderRequest, list_providers_request::Filter,
+        CreateCustomProvider, CreateCustomProviderRequest, ListProvidersRequest, Provider,
+        ProviderType, UpdateCustomProvider, UpdateCustomProviderRequest,
+        list_providers_request::Filter,
     },
 };
 
@@ -28,17 +29,34 @@ pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> An
     let Some(target) = target(&desk, desk.query.text("to")) else {
         return Ok(html(StatusCode::OK, &choose(&desk, &connector)));
     };
-    let twin = twin(&desk.rpc.in_environment(&target.domain), &connector.provider.display_name).await?;
+    let twin = twin(
+        &desk.rpc.in_environment(&target.domain),
+        &connector.provider.display_name,
+    )
+    .await?;
     let changes = changes(&connector, twin.as_ref());
     let mut page = page(&desk, &connector);
     page.lead = match (&twin, changes.is_empty()) {
-        (None, _) => format!("{} has no connector of this name. It will be created with these values.", target.display_name),
-        (Some(_), true) => format!("The connector in {} is the same. There is nothing to copy.", target.display_name),
-        (Some(_), false) => format!("{} has a connector of this name. These values will change.", target.display_name),
+        (None, _) => format!(
+            "{} has no connector of this name. It will be created with these values.",
+            target.display_name
+        ),
+        (Some(_), true) => format!(
+            "The connector in {} is the same. There is nothing to copy.",
+            target.display_name
+        ),
+        (Some(_), false) => format!(
+            "{} has a connector of this name. These values will change.",
+            target.display_name
+        ),
     };
     if !changes.is_empty() {
         let row = |(name, before, after): (&str, String, String)| {
-            vec![Cell::Text(name.to_owned()), Cell::Text(before), Cell::Text(after)]
+            vec![
+                Cell::Text(name.to_owned()),
+                Cell::Text(before),
+                Cell::Text(after),
+            ]
         };
         page.blocks.push(Block::Table(Table {
             caption: "Changes".to_owned(),
@@ -46,7 +64,12 @@ pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> An
             rows: changes.into_iter().map(row).collect(),
             ..Table::default()
         }));
-        let mut form = desk.form(&format!("/connectors/{id}/copy"), &format!("Copy to {}", target.display_name)).hidden("to", &target.id);
+        let mut form = desk
+            .form(
+                &format!("/connectors/{id}/copy"),
+                &format!("Copy to {}", target.display_name),
+            )
+            .hidden("to", &target.id);
         form.cancel = desk.path(&format!("/connectors/{id}"));
         page.blocks.push(Block::Card(Box::new(Card {
             title: format!("Copy to {}?", target.display_name),
@@ -58,7 +81,11 @@ pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> An
     Ok(html(StatusCode::OK, &page))
 }
 
-pub(super) async fn copy(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(sent): Posted) -> Answer {
+pub(super) async fn copy(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(sent): Posted,
+) -> Answer {
     let connector = own(&desk, &id).await?;
     let target = target(&desk, sent.text("to")).ok_or(Failure::NotFound)?;
     let there = desk.rpc.in_environment(&target.domain);
@@ -75,7 +102,10 @@ pub(super) async fn copy(desk: Desk, Path((_, id)): Path<(String, String)>, Post
                 icon_src: provider.icon_src.clone(),
                 metadata: provider.metadata.clone(),
             };
-            let request = UpdateCustomProviderRequest { identifier: twin.identifier.clone(), provider: Some(changed) };
+            let request = UpdateCustomProviderRequest {
+                identifier: twin.identifier.clone(),
+                provider: Some(changed),
+            };
             there.providers().update_custom_provider(request).await?;
             twin.identifier
         }
@@ -89,33 +119,53 @@ pub(super) async fn copy(desk: Desk, Path((_, id)): Path<(String, String)>, Post
                 icon_src: provider.icon_src.clone(),
                 metadata: provider.metadata.clone(),
             };
-            let request = CreateCustomProviderRequest { provider: Some(new) };
+            let request = CreateCustomProviderRequest {
+                provider: Some(new),
+            };
             let made = there.providers().create_custom_provider(request).await?;
             made.into_inner().provider.unwrap_or_default().identifier
         }
     };
-    let to = format!("/dashboard/{}/connectors/{identifier}?done=connector-copied", target.id);
+    let to = format!(
+        "/dashboard/{}/connectors/{identifier}?done=connector-copied",
+        target.id
+    );
     Ok(redirect(StatusCode::SEE_OTHER, &to))
 }
 
 async fn own(desk: &Desk, id: &str) -> Result<Connector, Trouble> {
     let connector = find(desk, id).await?;
-    if connector.provider.is_custom { Ok(connector) } else { Err(Failure::NotFound.into()) }
+    if connector.provider.is_custom {
+        Ok(connector)
+    } else {
+        Err(Failure::NotFound.into())
+    }
 }
 
 fn target<'a>(desk: &'a Desk, id: &str) -> Option<&'a Environment> {
-    desk.environments.iter().find(|environment| environment.id == id && environment.id != desk.environment.id)
+    desk.environments
+        .iter()
+        .find(|environment| environment.id == id && environment.id != desk.environment.id)
 }
 
 /// The connector of the same name in the other environment.
 async fn twin(there: &InProcess, name: &str) -> Result<Option<Provider>, Trouble> {
     let request = ListProvidersRequest {
         page_size: 1_000,
-        filter: Some(Filter { provider_type: ProviderType::Custom.into() }),
+        filter: Some(Filter {
+            provider_type: ProviderType::Custom.into(),
+        }),
         ..Default::default()
     };
-    let found = there.providers().list_providers(request).await?.into_inner().providers;
-    Ok(found.into_iter().find(|provider| provider.display_name == name))
+    let found = there
+        .providers()
+        .list_providers(request)
+        .await?
+        .into_inner()
+        .providers;
+    Ok(found
+        .into_iter()
+        .find(|provider| provider.display_name == name))
 }
 
 /// Name of the value, value there, value here: where they differ.
@@ -123,19 +173,46 @@ fn changes(connector: &Connector, twin: Option<&Provider>) -> Vec<(&'static str,
     let here = &connector.provider;
     let nothing = Provider::default();
     let there = twin.unwrap_or(&nothing);
-    let patterns = there.auth_patterns.as_ref().map(json::from_list).unwrap_or_default();
+    let patterns = there
+        .auth_patterns
+        .as_ref()
+        .map(json::from_list)
+        .unwrap_or_default();
     let pretty = |patterns: &[serde_json::Value]| {
-        if patterns.is_empty() { String::new() } else { serde_json::to_string(patterns).unwrap_or_default() }
+        if patterns.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(patterns).unwrap_or_default()
+        }
     };
     let word = |on: bool| if on { "Allowed" } else { "Off" }.to_owned();
     let values = [
-        ("Name", there.display_name.clone(), here.display_name.clone()),
-        ("Description", there.description.clone(), here.description.clone()),
+        (
+            "Name",
+            there.display_name.clone(),
+            here.display_name.clone(),
+        ),
+        (
+            "Description",
+            there.description.clone(),
+            here.description.clone(),
+        ),
         ("Address", there.proxy_url.clone(), here.proxy_url.clone()),
-        ("Direct calls", if twin.is_some() { word(there.proxy_enabled) } else { String::new() }, word(here.proxy_enabled)),
+        (
+            "Direct calls",
+            if twin.is_some() {
+                word(there.proxy_enabled)
+            } else {
+                String::new()
+            },
+            word(here.proxy_enabled),
+        ),
         ("Sign-in", pretty(&patterns), pretty(&connector.patterns)),
     ];
-    values.into_iter().filter(|(_, there, here)| there != here).collect()
+    values
+        .into_iter()
+        .filter(|(_, there, here)| there != here)
+        .collect()
 }
 
 fn page(desk: &Desk, connector: &Connector) -> Page {
@@ -143,23 +220,42 @@ fn page(desk: &Desk, connector: &Connector) -> Page {
     let mut page = desk.page(SECTION, format!("Copy {name}"));
     page.crumbs = vec![
         desk.crumb("/connectors", "Connectors"),
-        desk.crumb(&format!("/connectors/{}", connector.provider.identifier), name),
+        desk.crumb(
+            &format!("/connectors/{}", connector.provider.identifier),
+            name,
+        ),
     ];
     page
 }
 
 fn choose(desk: &Desk, connector: &Connector) -> Page {
     let mut page = page(desk, connector);
-    page.lead = "Choose the environment to copy it to. You see what changes there before anything is done.".to_owned();
-    let others = desk.environments.iter().filter(|environment| environment.id != desk.environment.id);
+    page.lead =
+        "Choose the environment to copy it to. You see what changes there before anything is done."
+            .into();
+    let others = desk
+        .environments
+        .iter()
+        .filter(|environment| environment.id != desk.environment.id);
     let item = |environment: &Environment| Item {
-        href: desk.path(&format!("/connectors/{}/copy?to={}", connector.provider.identifier, environment.id)),
+        href: desk.path(&format!(
+            "/connectors/{}/copy?to={}",
+            connector.provider.identifier, environment.id
+        )),
         name: environment.display_name.clone(),
         tile: Monogram::of(&environment.display_name),
-        how: if production(environment) { "Production" } else { "Development" }.to_owned(),
+        how: if production(environment) {
+            "Production"
+        } else {
+            "Development"
+        }
+        .to_owned(),
         about: String::new(),
         tags: Vec::new(),
     };
-    page.blocks.push(Block::Catalogue(Catalogue { items: others.map(item).collect(), total: String::new() }));
+    page.blocks.push(Block::Catalogue(Catalogue {
+        items: others.map(item).collect(),
+        total: String::new(),
+    }));
     page
 }

@@ -16,17 +16,42 @@ use crate::{
 use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::v1::providers::{
-    CreateCustomProvider, CreateCustomProviderRequest, UpdateCustomProvider, UpdateCustomProviderRequest,
+    CreateCustomProvider, CreateCustomProviderRequest, UpdateCustomProvider,
+    UpdateCustomProviderRequest,
 };
 use serde_json::Value as Json;
 
 const KINDS: &[(&str, &str, &str)] = &[
-    ("OAUTH", "OAuth 2.0", "Users give permission at the service. Nobody types a password here."),
-    ("API_KEY", "API key", "Users paste a key from the service's settings."),
-    ("BEARER", "Bearer token", "Users paste a personal access token."),
-    ("BASIC", "Username and password", "Users enter what they sign in with."),
-    ("NO_AUTH", "No authentication", "For MCP servers that anyone may call."),
-    ("JSON", "Written as JSON", "Several ways to sign in, or fields the forms do not offer."),
+    (
+        "OAUTH",
+        "OAuth 2.0",
+        "Users give permission at the service. Nobody types a password here.",
+    ),
+    (
+        "API_KEY",
+        "API key",
+        "Users paste a key from the service's settings.",
+    ),
+    (
+        "BEARER",
+        "Bearer token",
+        "Users paste a personal access token.",
+    ),
+    (
+        "BASIC",
+        "Username and password",
+        "Users enter what they sign in with.",
+    ),
+    (
+        "NO_AUTH",
+        "No authentication",
+        "For MCP servers that anyone may call.",
+    ),
+    (
+        "JSON",
+        "Written as JSON",
+        "Several ways to sign in, or fields the forms do not offer.",
+    ),
 ];
 
 /// First the kind of sign-in, then the form for it.
@@ -41,7 +66,9 @@ pub(super) async fn ask_new(desk: Desk) -> Answer {
 
 fn kind_page(desk: &Desk) -> Page {
     let mut page = desk.page(SECTION, "How do users sign in to it?");
-    page.lead = "Choose how accounts of the service authenticate. The documentation of its API says which.".to_owned();
+    page.lead =
+        "Choose how accounts of the service authenticate. The documentation of its API says which."
+            .into();
     page.crumbs = vec![desk.crumb("/connectors", "Connectors")];
     let item = |(kind, name, about): &(&str, &str, &str)| Item {
         href: desk.path(&format!("/connectors/new?auth={kind}")),
@@ -51,7 +78,10 @@ fn kind_page(desk: &Desk) -> Page {
         about: (*about).to_owned(),
         tags: Vec::new(),
     };
-    page.blocks.push(Block::Catalogue(Catalogue { items: KINDS.iter().map(item).collect(), total: String::new() }));
+    page.blocks.push(Block::Catalogue(Catalogue {
+        items: KINDS.iter().map(item).collect(),
+        total: String::new(),
+    }));
     page
 }
 
@@ -65,15 +95,31 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
             proxy_enabled: entered.proxy_enabled,
             ..Default::default()
         },
-        Err(errors) => return again(&desk, "New connector", &sent, desk.path("/connectors"), refused(errors)),
+        Err(errors) => {
+            return again(
+                &desk,
+                "New connector",
+                &sent,
+                desk.path("/connectors"),
+                refused(errors),
+            );
+        }
     };
-    let request = CreateCustomProviderRequest { provider: Some(provider) };
+    let request = CreateCustomProviderRequest {
+        provider: Some(provider),
+    };
     match desk.rpc.providers().create_custom_provider(request).await {
         Ok(answer) => {
             let id = answer.into_inner().provider.unwrap_or_default().identifier;
             Ok(desk.done(&format!("/connectors/{id}"), "connector-created"))
         }
-        Err(status) => again(&desk, "New connector", &sent, desk.path("/connectors"), status.into()),
+        Err(status) => again(
+            &desk,
+            "New connector",
+            &sent,
+            desk.path("/connectors"),
+            status.into(),
+        ),
     }
 }
 
@@ -83,13 +129,29 @@ pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> An
         return Err(Failure::NotFound.into());
     }
     let (kind, values) = form::values(&connector);
-    let mut form = form::build(&desk, &kind, &values, desk.path(&format!("/connectors/{id}/edit")));
+    let mut form = form::build(
+        &desk,
+        &kind,
+        &values,
+        desk.path(&format!("/connectors/{id}/edit")),
+    );
     form.cancel = desk.path(&format!("/connectors/{id}"));
     "Save".clone_into(&mut form.submit);
-    Ok(html(StatusCode::OK, &page(&desk, &format!("Edit {}", connector.provider.display_name), form)))
+    Ok(html(
+        StatusCode::OK,
+        &page(
+            &desk,
+            &format!("Edit {}", connector.provider.display_name),
+            form,
+        ),
+    ))
 }
 
-pub(super) async fn update(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(sent): Posted) -> Answer {
+pub(super) async fn update(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(sent): Posted,
+) -> Answer {
     let connector = find(&desk, &id).await?;
     let title = format!("Edit {}", connector.provider.display_name);
     let action = desk.path(&format!("/connectors/{id}/edit"));
@@ -107,7 +169,10 @@ pub(super) async fn update(desk: Desk, Path((_, id)): Path<(String, String)>, Po
         },
         Err(errors) => return again(&desk, &title, &sent, action, refused(errors)),
     };
-    let request = UpdateCustomProviderRequest { identifier: id.clone(), provider: Some(provider) };
+    let request = UpdateCustomProviderRequest {
+        identifier: id.clone(),
+        provider: Some(provider),
+    };
     match desk.rpc.providers().update_custom_provider(request).await {
         Ok(_) => Ok(desk.done(&format!("/connectors/{id}"), "saved")),
         Err(status) => again(&desk, &title, &sent, action, status.into()),
@@ -115,20 +180,29 @@ pub(super) async fn update(desk: Desk, Path((_, id)): Path<(String, String)>, Po
 }
 
 fn refused(fields: Vec<(String, String)>) -> Trouble {
-    Trouble::Refused(Refusal { message: String::new(), fields })
+    Trouble::Refused(Refusal {
+        message: String::new(),
+        fields,
+    })
 }
 
 /// The form again, with what was entered and what is wrong.
 fn again(desk: &Desk, title: &str, sent: &FormData, action: String, trouble: Trouble) -> Answer {
     let mut form = form::build(desk, sent.text("auth"), sent, action);
     trouble.blame(&mut form)?;
-    Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page(desk, title, form)))
+    Ok(html(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &page(desk, title, form),
+    ))
 }
 
 fn page(desk: &Desk, title: &str, form: Form) -> Page {
     let mut page = desk.page(SECTION, title);
     page.narrow = true;
     page.crumbs = vec![desk.crumb("/connectors", "Connectors")];
-    page.blocks.push(Block::Card(Box::new(Card { body: CardBody::Form(form), ..Card::default() })));
+    page.blocks.push(Block::Card(Box::new(Card {
+        body: CardBody::Form(form),
+        ..Card::default()
+    })));
     page
 }

@@ -1,6 +1,8 @@
 use super::super::{desk::Desk, json, trouble::Trouble, words};
 use crate::failure::Failure;
-use keystead_proto::v1::providers::{ListProvidersRequest, Provider, ProviderType, list_providers_request::Filter};
+use keystead_proto::v1::providers::{
+    ListProvidersRequest, Provider, ProviderType, list_providers_request::Filter,
+};
 use serde_json::Value as Json;
 
 /// A connector with its auth patterns as JSON.
@@ -12,18 +14,30 @@ pub(crate) struct Connector {
 
 impl Connector {
     fn new(mut provider: Provider) -> Self {
-        let patterns = provider.auth_patterns.take().map(|list| json::from_list(&list)).unwrap_or_default();
+        let patterns = provider
+            .auth_patterns
+            .take()
+            .map(|list| json::from_list(&list))
+            .unwrap_or_default();
         Self { provider, patterns }
     }
 
     /// The types of its patterns.
     pub(crate) fn auth_types(&self) -> Vec<&str> {
-        self.patterns.iter().map(|pattern| text(pattern, "type")).filter(|kind| !kind.is_empty()).collect()
+        self.patterns
+            .iter()
+            .map(|pattern| text(pattern, "type"))
+            .filter(|kind| !kind.is_empty())
+            .collect()
     }
 
     /// In words: how accounts authenticate.
     pub(crate) fn how(&self) -> String {
-        let kinds: Vec<&str> = self.auth_types().into_iter().map(words::auth_type).collect();
+        let kinds: Vec<&str> = self
+            .auth_types()
+            .into_iter()
+            .map(words::auth_type)
+            .collect();
         kinds.join(", ")
     }
 
@@ -36,7 +50,9 @@ impl Connector {
         };
         let soon = self.provider.coming_soon.then_some("Coming soon");
         let special = own.into_iter().chain(soon).map(str::to_owned);
-        special.chain(self.provider.categories.iter().take(2).cloned()).collect()
+        special
+            .chain(self.provider.categories.iter().take(2).cloned())
+            .collect()
     }
 }
 
@@ -47,7 +63,9 @@ pub(crate) fn text<'a>(json: &'a Json, key: &str) -> &'a str {
 
 /// A list of a JSON object; empty when absent.
 pub(crate) fn list<'a>(json: &'a Json, key: &str) -> &'a [Json] {
-    json.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+    json.get(key)
+        .and_then(Json::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// Whether a key of a JSON object is `true`.
@@ -59,14 +77,27 @@ pub(crate) fn flag(json: &Json, key: &str) -> bool {
 pub(crate) async fn list_all(desk: &Desk) -> Result<Vec<Connector>, Trouble> {
     let request = ListProvidersRequest {
         page_size: 1_000,
-        filter: Some(Filter { provider_type: ProviderType::All.into() }),
+        filter: Some(Filter {
+            provider_type: ProviderType::All.into(),
+        }),
         ..Default::default()
     };
-    let found = desk.rpc.providers().list_providers(request).await?.into_inner().providers;
+    let found = desk
+        .rpc
+        .providers()
+        .list_providers(request)
+        .await?
+        .into_inner()
+        .providers;
     let mut connectors: Vec<Connector> = found.into_iter().map(Connector::new).collect();
     // The workspace's own first: they are few, and made to be used.
     connectors.sort_by(|a, b| {
-        let key = |c: &Connector| (!c.provider.is_custom, c.provider.display_name.to_lowercase());
+        let key = |c: &Connector| {
+            (
+                !c.provider.is_custom,
+                c.provider.display_name.to_lowercase(),
+            )
+        };
         key(a).cmp(&key(b))
     });
     Ok(connectors)
@@ -77,10 +108,22 @@ pub(crate) async fn find(desk: &Desk, identifier: &str) -> Result<Connector, Tro
     let request = ListProvidersRequest {
         identifier: identifier.to_owned(),
         page_size: 1,
-        filter: Some(Filter { provider_type: ProviderType::All.into() }),
+        filter: Some(Filter {
+            provider_type: ProviderType::All.into(),
+        }),
         ..Default::default()
     };
-    let found = desk.rpc.providers().list_providers(request).await?.into_inner().providers;
-    let exact = found.into_iter().find(|provider| provider.identifier == identifier);
-    exact.map(Connector::new).ok_or(Trouble::Failure(Failure::NotFound))
+    let found = desk
+        .rpc
+        .providers()
+        .list_providers(request)
+        .await?
+        .into_inner()
+        .providers;
+    let exact = found
+        .into_iter()
+        .find(|provider| provider.identifier == identifier);
+    exact
+        .map(Connector::new)
+        .ok_or(Trouble::Failure(Failure::NotFound))
 }

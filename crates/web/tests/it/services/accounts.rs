@@ -1,9 +1,10 @@
 use super::Handler;
 use keystead_proto::v1::connected_accounts::{
     ConnectedAccount, ConnectedAccountForList, ConnectorStatus, DeleteConnectedAccountRequest,
-    DeleteConnectedAccountResponse, DisconnectConnectedAccountRequest, DisconnectConnectedAccountResponse,
-    GetConnectedAccountRequest, GetConnectedAccountResponse, GetMagicLinkForConnectedAccountRequest,
-    GetMagicLinkForConnectedAccountResponse, ListConnectedAccountsRequest, ListConnectedAccountsResponse,
+    DeleteConnectedAccountResponse, DisconnectConnectedAccountRequest,
+    DisconnectConnectedAccountResponse, GetConnectedAccountRequest, GetConnectedAccountResponse,
+    GetMagicLinkForConnectedAccountRequest, GetMagicLinkForConnectedAccountResponse,
+    ListConnectedAccountsRequest, ListConnectedAccountsResponse,
     connected_account_service_server::ConnectedAccountService,
 };
 use tonic::{Request, Response, Status};
@@ -18,13 +19,21 @@ impl Handler {
 
 #[tonic::async_trait]
 impl ConnectedAccountService for Handler {
-    async fn list_connected_accounts(&self, request: Request<ListConnectedAccountsRequest>) -> Result<Response<ListConnectedAccountsResponse>, Status> {
+    async fn list_connected_accounts(
+        &self,
+        request: Request<ListConnectedAccountsRequest>,
+    ) -> Result<Response<ListConnectedAccountsResponse>, Status> {
         self.in_environment(&request)?;
         let request = request.into_inner();
         let known = self.0.accounts.lock().unwrap();
         let rows: Vec<ConnectedAccountForList> = known
             .iter()
-            .filter(|account| request.connector.as_ref().is_none_or(|name| account.connector == *name))
+            .filter(|account| {
+                request
+                    .connector
+                    .as_ref()
+                    .is_none_or(|name| account.connector == *name)
+            })
             .filter(|account| account.identifier.contains(&request.query))
             .map(|account| ConnectedAccountForList {
                 id: account.id.clone(),
@@ -38,40 +47,75 @@ impl ConnectedAccountService for Handler {
             })
             .collect();
         let total_size = u32::try_from(rows.len()).unwrap();
-        Ok(Response::new(ListConnectedAccountsResponse { connected_accounts: rows, total_size, ..Default::default() }))
+        Ok(Response::new(ListConnectedAccountsResponse {
+            connected_accounts: rows,
+            total_size,
+            ..Default::default()
+        }))
     }
 
-    async fn get_connected_account(&self, request: Request<GetConnectedAccountRequest>) -> Result<Response<GetConnectedAccountResponse>, Status> {
+    async fn get_connected_account(
+        &self,
+        request: Request<GetConnectedAccountRequest>,
+    ) -> Result<Response<GetConnectedAccountResponse>, Status> {
         self.in_environment(&request)?;
         let account = self.account(&request.into_inner().id)?;
-        Ok(Response::new(GetConnectedAccountResponse { connected_account: Some(account) }))
+        Ok(Response::new(GetConnectedAccountResponse {
+            connected_account: Some(account),
+        }))
     }
 
-    async fn get_magic_link_for_connected_account(&self, request: Request<GetMagicLinkForConnectedAccountRequest>) -> Result<Response<GetMagicLinkForConnectedAccountResponse>, Status> {
+    async fn get_magic_link_for_connected_account(
+        &self,
+        request: Request<GetMagicLinkForConnectedAccountRequest>,
+    ) -> Result<Response<GetMagicLinkForConnectedAccountResponse>, Status> {
         self.write(&request)?;
         let request = request.into_inner();
         let name = match request.id {
             Some(id) => self.account(&id)?.identifier,
-            None => request.identifier.ok_or_else(|| Status::invalid_argument("identifier required"))?,
+            None => request
+                .identifier
+                .ok_or_else(|| Status::invalid_argument("identifier required"))?,
         };
-        let expiry = Some(prost_types::Timestamp { seconds: 1_790_003_600, nanos: 0 });
-        let link = format!("https://dev.test/oauth/connect?token=canary-link-{}&state=1", name.replace('@', "."));
-        Ok(Response::new(GetMagicLinkForConnectedAccountResponse { link, expiry }))
+        let expiry = Some(prost_types::Timestamp {
+            seconds: 1_790_003_600,
+            nanos: 0,
+        });
+        let link = format!(
+            "https://dev.test/oauth/connect?token=canary-link-{}&state=1",
+            name.replace('@', ".")
+        );
+        Ok(Response::new(GetMagicLinkForConnectedAccountResponse {
+            link,
+            expiry,
+        }))
     }
 
-    async fn disconnect_connected_account(&self, request: Request<DisconnectConnectedAccountRequest>) -> Result<Response<DisconnectConnectedAccountResponse>, Status> {
+    async fn disconnect_connected_account(
+        &self,
+        request: Request<DisconnectConnectedAccountRequest>,
+    ) -> Result<Response<DisconnectConnectedAccountResponse>, Status> {
         self.write(&request)?;
         let id = request.into_inner().id;
         let mut known = self.0.accounts.lock().unwrap();
         let account = known.iter_mut().find(|account| account.id == id).unwrap();
         account.status = ConnectorStatus::Disconnected.into();
-        Ok(Response::new(DisconnectConnectedAccountResponse { connected_account: Some(account.clone()) }))
+        Ok(Response::new(DisconnectConnectedAccountResponse {
+            connected_account: Some(account.clone()),
+        }))
     }
 
-    async fn delete_connected_account(&self, request: Request<DeleteConnectedAccountRequest>) -> Result<Response<DeleteConnectedAccountResponse>, Status> {
+    async fn delete_connected_account(
+        &self,
+        request: Request<DeleteConnectedAccountRequest>,
+    ) -> Result<Response<DeleteConnectedAccountResponse>, Status> {
         self.write(&request)?;
         let id = request.into_inner().id.unwrap();
-        self.0.accounts.lock().unwrap().retain(|account| account.id != id);
+        self.0
+            .accounts
+            .lock()
+            .unwrap()
+            .retain(|account| account.id != id);
         Ok(Response::new(DeleteConnectedAccountResponse {}))
     }
 }

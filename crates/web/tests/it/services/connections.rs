@@ -1,9 +1,10 @@
 use super::Handler;
 use keystead_proto::{
     v1::connections::{
-        Connection, CreateConnectionResponse, CreateEnvironmentConnectionRequest, DeleteEnvironmentConnectionRequest,
-        GetConnectionResponse, GetEnvironmentConnectionRequest, ListAppConnectionsRequest, ListAppConnectionsResponse,
-        ListConnection, OAuthConnectionConfig, ToggleConnectionResponse, ToggleEnvironmentConnectionRequest,
+        Connection, CreateConnectionResponse, CreateEnvironmentConnectionRequest,
+        DeleteEnvironmentConnectionRequest, GetConnectionResponse, GetEnvironmentConnectionRequest,
+        ListAppConnectionsRequest, ListAppConnectionsResponse, ListConnection,
+        OAuthConnectionConfig, ToggleConnectionResponse, ToggleEnvironmentConnectionRequest,
         UpdateConnectionResponse, UpdateEnvironmentConnectionRequest, connection::Settings,
         connection_service_server::ConnectionService, update_connection,
     },
@@ -15,13 +16,18 @@ impl Handler {
     fn change<T>(&self, id: &str, change: impl FnOnce(&mut Connection) -> T) -> Result<T, Status> {
         let mut known = self.0.connections.lock().unwrap();
         let found = known.iter_mut().find(|connection| connection.id == id);
-        found.map(change).ok_or_else(|| Status::not_found("connection not found"))
+        found
+            .map(change)
+            .ok_or_else(|| Status::not_found("connection not found"))
     }
 }
 
 #[tonic::async_trait]
 impl ConnectionService for Handler {
-    async fn list_app_connections(&self, request: Request<ListAppConnectionsRequest>) -> Result<Response<ListAppConnectionsResponse>, Status> {
+    async fn list_app_connections(
+        &self,
+        request: Request<ListAppConnectionsRequest>,
+    ) -> Result<Response<ListAppConnectionsResponse>, Status> {
         self.in_environment(&request)?;
         let request = request.into_inner();
         let known = self.0.connections.lock().unwrap();
@@ -41,11 +47,23 @@ impl ConnectionService for Handler {
             })
             .collect();
         let total_size = u32::try_from(rows.len()).unwrap();
-        let next_page_token = if request.page_token.is_empty() && total_size > 1 { "next&1".to_owned() } else { String::new() };
-        Ok(Response::new(ListAppConnectionsResponse { connections: rows, total_size, next_page_token, ..Default::default() }))
+        let next_page_token = if request.page_token.is_empty() && total_size > 1 {
+            "next&1".to_owned()
+        } else {
+            String::new()
+        };
+        Ok(Response::new(ListAppConnectionsResponse {
+            connections: rows,
+            total_size,
+            next_page_token,
+            ..Default::default()
+        }))
     }
 
-    async fn create_environment_connection(&self, request: Request<CreateEnvironmentConnectionRequest>) -> Result<Response<CreateConnectionResponse>, Status> {
+    async fn create_environment_connection(
+        &self,
+        request: Request<CreateEnvironmentConnectionRequest>,
+    ) -> Result<Response<CreateConnectionResponse>, Status> {
         self.write(&request)?;
         let new = request.into_inner().connection.unwrap();
         let connection = Connection {
@@ -62,21 +80,35 @@ impl ConnectionService for Handler {
             ..Default::default()
         };
         self.0.connections.lock().unwrap().push(connection.clone());
-        Ok(Response::new(CreateConnectionResponse { connection: Some(connection) }))
+        Ok(Response::new(CreateConnectionResponse {
+            connection: Some(connection),
+        }))
     }
 
-    async fn get_environment_connection(&self, request: Request<GetEnvironmentConnectionRequest>) -> Result<Response<GetConnectionResponse>, Status> {
+    async fn get_environment_connection(
+        &self,
+        request: Request<GetEnvironmentConnectionRequest>,
+    ) -> Result<Response<GetConnectionResponse>, Status> {
         self.in_environment(&request)?;
-        let mut connection = self.change(&request.into_inner().connection_id, |connection| connection.clone())?;
+        let mut connection = self.change(&request.into_inner().connection_id, |connection| {
+            connection.clone()
+        })?;
         if let Some(Settings::OauthConfig(config)) = &mut connection.settings
             && let Some(secret) = &mut config.client_secret
         {
-            *secret = StringValue { value: "********".to_owned() };
+            *secret = StringValue {
+                value: "********".to_owned(),
+            };
         }
-        Ok(Response::new(GetConnectionResponse { connection: Some(connection) }))
+        Ok(Response::new(GetConnectionResponse {
+            connection: Some(connection),
+        }))
     }
 
-    async fn update_environment_connection(&self, request: Request<UpdateEnvironmentConnectionRequest>) -> Result<Response<UpdateConnectionResponse>, Status> {
+    async fn update_environment_connection(
+        &self,
+        request: Request<UpdateEnvironmentConnectionRequest>,
+    ) -> Result<Response<UpdateConnectionResponse>, Status> {
         self.write(&request)?;
         let request = request.into_inner();
         let new = request.connection.unwrap();
@@ -84,31 +116,57 @@ impl ConnectionService for Handler {
             connection.key_id = new.key_id.or(connection.key_id.take());
             if let Some(update_connection::Settings::OauthConfig(mut config)) = new.settings {
                 if let Some(Settings::OauthConfig(old)) = &connection.settings {
-                    config.client_secret = config.client_secret.or_else(|| old.client_secret.clone());
+                    config.client_secret =
+                        config.client_secret.or_else(|| old.client_secret.clone());
                 }
                 connection.settings = Some(Settings::OauthConfig(config));
             }
             connection.clone()
         })?;
-        Ok(Response::new(UpdateConnectionResponse { connection: Some(changed) }))
+        Ok(Response::new(UpdateConnectionResponse {
+            connection: Some(changed),
+        }))
     }
 
-    async fn enable_environment_connection(&self, request: Request<ToggleEnvironmentConnectionRequest>) -> Result<Response<ToggleConnectionResponse>, Status> {
+    async fn enable_environment_connection(
+        &self,
+        request: Request<ToggleEnvironmentConnectionRequest>,
+    ) -> Result<Response<ToggleConnectionResponse>, Status> {
         self.write(&request)?;
-        self.change(&request.into_inner().connection_id, |connection| connection.enabled = true)?;
-        Ok(Response::new(ToggleConnectionResponse { enabled: true, error_message: None }))
+        self.change(&request.into_inner().connection_id, |connection| {
+            connection.enabled = true;
+        })?;
+        Ok(Response::new(ToggleConnectionResponse {
+            enabled: true,
+            error_message: None,
+        }))
     }
 
-    async fn disable_environment_connection(&self, request: Request<ToggleEnvironmentConnectionRequest>) -> Result<Response<ToggleConnectionResponse>, Status> {
+    async fn disable_environment_connection(
+        &self,
+        request: Request<ToggleEnvironmentConnectionRequest>,
+    ) -> Result<Response<ToggleConnectionResponse>, Status> {
         self.write(&request)?;
-        self.change(&request.into_inner().connection_id, |connection| connection.enabled = false)?;
-        Ok(Response::new(ToggleConnectionResponse { enabled: false, error_message: None }))
+        self.change(&request.into_inner().connection_id, |connection| {
+            connection.enabled = false;
+        })?;
+        Ok(Response::new(ToggleConnectionResponse {
+            enabled: false,
+            error_message: None,
+        }))
     }
 
-    async fn delete_environment_connection(&self, request: Request<DeleteEnvironmentConnectionRequest>) -> Result<Response<()>, Status> {
+    async fn delete_environment_connection(
+        &self,
+        request: Request<DeleteEnvironmentConnectionRequest>,
+    ) -> Result<Response<()>, Status> {
         self.write(&request)?;
         let id = request.into_inner().connection_id;
-        self.0.connections.lock().unwrap().retain(|connection| connection.id != id);
+        self.0
+            .connections
+            .lock()
+            .unwrap()
+            .retain(|connection| connection.id != id);
         Ok(Response::new(()))
     }
 }

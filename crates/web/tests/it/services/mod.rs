@@ -10,10 +10,16 @@ mod providers;
 
 use keystead_proto::v1::{
     clients::{Client, client_service_server::ClientServiceServer},
-    connected_accounts::{ConnectedAccount, connected_account_service_server::ConnectedAccountServiceServer},
+    connected_accounts::{
+        ConnectedAccount, connected_account_service_server::ConnectedAccountServiceServer,
+    },
     connections::{Connection, connection_service_server::ConnectionServiceServer},
-    environments::{AgentActionsConfig, Environment, environment_service_server::EnvironmentServiceServer},
-    errdetails::{ErrorInfo, ResourceInfo, ValidationErrorInfo, validation_error_info::FieldViolation},
+    environments::{
+        AgentActionsConfig, Environment, environment_service_server::EnvironmentServiceServer,
+    },
+    errdetails::{
+        ErrorInfo, ResourceInfo, ValidationErrorInfo, validation_error_info::FieldViolation,
+    },
     providers::{Provider, provider_service_server::ProviderServiceServer},
 };
 use keystead_web::dashboard::Services;
@@ -54,7 +60,9 @@ impl World {
             .add_service(ConnectedAccountServiceServer::new(handler.clone()))
             .add_service(ClientServiceServer::new(handler));
         let never = |never: std::convert::Infallible| match never {};
-        BoxCloneSyncService::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(routes, never))
+        BoxCloneSyncService::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(
+            routes, never,
+        ))
     }
 
     pub(crate) fn writes(&self) -> usize {
@@ -65,7 +73,13 @@ impl World {
 impl Handler {
     /// The environment of a call that only reads.
     fn read<T>(&self, request: &Request<T>) -> Result<String, Status> {
-        let metadata = |name| request.metadata().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let metadata = |name| {
+            request
+                .metadata()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         if metadata("cookie") != format!("__Host-keystead_session={SESSION}") {
             return Err(Status::unauthenticated("no session"));
         }
@@ -89,7 +103,11 @@ impl Handler {
 
     fn in_environment<T>(&self, request: &Request<T>) -> Result<String, Status> {
         let environment = self.read(request)?;
-        if environment.is_empty() { Err(Status::invalid_argument("no environment")) } else { Ok(environment) }
+        if environment.is_empty() {
+            Err(Status::invalid_argument("no environment"))
+        } else {
+            Ok(environment)
+        }
     }
 }
 
@@ -108,14 +126,24 @@ pub(crate) fn refusal(code: Code, message: &str, info: &ErrorInfo) -> Status {
         type_url: "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo".to_owned(),
         value: info.encode_to_vec(),
     };
-    let rich = RichStatus { code: code.into(), message: message.to_owned(), details: vec![packed] };
+    let rich = RichStatus {
+        code: code.into(),
+        message: message.to_owned(),
+        details: vec![packed],
+    };
     Status::with_details(code, message, rich.encode_to_vec().into())
 }
 
 pub(crate) fn wrong_field(field: &str, description: &str) -> Status {
-    let violation = FieldViolation { field: field.to_owned(), description: description.to_owned(), constraint: String::new() };
+    let violation = FieldViolation {
+        field: field.to_owned(),
+        description: description.to_owned(),
+        constraint: String::new(),
+    };
     let info = ErrorInfo {
-        validation_error_info: Some(ValidationErrorInfo { field_violations: vec![violation] }),
+        validation_error_info: Some(ValidationErrorInfo {
+            field_violations: vec![violation],
+        }),
         ..ErrorInfo::default()
     };
     refusal(Code::InvalidArgument, "invalid request", &info)
@@ -123,7 +151,10 @@ pub(crate) fn wrong_field(field: &str, description: &str) -> Status {
 
 pub(crate) fn lacks(permission: &str) -> Status {
     let info = ErrorInfo {
-        resource_info: Some(ResourceInfo { required_permissions: vec![permission.to_owned()], ..ResourceInfo::default() }),
+        resource_info: Some(ResourceInfo {
+            required_permissions: vec![permission.to_owned()],
+            ..ResourceInfo::default()
+        }),
         ..ErrorInfo::default()
     };
     refusal(Code::PermissionDenied, "permission denied", &info)

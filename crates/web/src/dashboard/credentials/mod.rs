@@ -1,21 +1,32 @@
 //! API credentials: clients and their secrets (LG-280 to LG-284, flow 3.5).
 
-use super::{desk::Desk, overview, trouble::{Answer, Trouble}, words};
+mod secrets;
+
+use super::{
+    desk::Desk,
+    overview,
+    trouble::{Answer, Trouble},
+    words,
+};
 use crate::{
     Deps,
     csrf::Posted,
     form_data::FormData,
     render::html,
     view::{
-        Action, Block, Card, CardBody, Cell, Choice, Empty, Fact, FactValue, Field, Form, Icon, Kind, Notice,
-        Page, Pager, Table, Tone,
+        Action, Block, Card, CardBody, Cell, Choice, Empty, Fact, FactValue, Field, Form, Icon,
+        Kind, Notice, Page, Pager, Table,
     },
 };
-use axum::{Router, extract::Path, routing::{get, post}};
+use axum::{
+    Router,
+    extract::Path,
+    routing::{get, post},
+};
 use http::StatusCode;
 use keystead_proto::v1::clients::{
-    Client, ClientSecret, ClientSecretStatus, CreateClient, CreateClientRequest, CreateClientSecretRequest,
-    DeleteClientRequest, DeleteClientSecretRequest, GetClientRequest, ListClientsRequest,
+    Client, ClientSecretStatus, CreateClient, CreateClientRequest, DeleteClientRequest,
+    GetClientRequest, ListClientsRequest,
 };
 
 const SECTION: &str = "credentials";
@@ -27,8 +38,11 @@ pub(super) fn routes() -> Router<Deps> {
         .route("/", get(list).post(create))
         .route("/new", get(ask_new))
         .route("/{client}", get(show))
-        .route("/{client}/secrets", post(create_secret))
-        .route("/{client}/secrets/{secret}/revoke", get(ask_revoke).post(revoke))
+        .route("/{client}/secrets", post(secrets::create))
+        .route(
+            "/{client}/secrets/{secret}/revoke",
+            get(secrets::ask_revoke).post(secrets::revoke),
+        )
         .route("/{client}/delete", get(ask_delete).post(delete))
 }
 
@@ -38,17 +52,32 @@ async fn list(desk: Desk) -> Answer {
         page_token: desk.query.text("page").to_owned(),
         ..Default::default()
     };
-    let found = desk.rpc.api_clients().list_client(request).await?.into_inner();
+    let found = desk
+        .rpc
+        .api_clients()
+        .list_client(request)
+        .await?
+        .into_inner();
     let rows = found.clients.iter().map(|client| {
         vec![
-            words::lead(desk.path(&format!("/credentials/{}", client.id)), name(client), &client.id, name(client)),
+            words::lead(
+                desk.path(&format!("/credentials/{}", client.id)),
+                name(client),
+                &client.id,
+                name(client),
+            ),
             Cell::Text(kind(&client.client_type).to_owned()),
-            Cell::Text(words::count(active(client) as u64, "active secret", "active secrets")),
+            Cell::Text(words::count(
+                active(client) as u64,
+                "active secret",
+                "active secrets",
+            )),
             words::time_cell(client.create_time.as_ref(), "–"),
         ]
     });
     let mut page = desk.page(SECTION, "API credentials");
-    page.lead = "A client and its secret prove to the API that a call comes from your application.".to_owned();
+    page.lead =
+        "A client and its secret prove to the API that a call comes from your application.".into();
     page.actions = vec![Action::link("New client", desk.path("/credentials/new")).primary()];
     page.blocks.push(Block::Table(Table {
         caption: "Clients".to_owned(),
@@ -67,10 +96,20 @@ async fn list(desk: Desk) -> Answer {
 
 fn pager(desk: &Desk, previous: &str, next: &str) -> Pager {
     let to = |token: &str| {
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("page", token).finish();
-        if token.is_empty() { String::new() } else { format!("{}?{query}", desk.path("/credentials")) }
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("page", token)
+            .finish();
+        if token.is_empty() {
+            String::new()
+        } else {
+            format!("{}?{query}", desk.path("/credentials"))
+        }
     };
-    Pager { previous: to(previous), next: to(next), total: String::new() }
+    Pager {
+        previous: to(previous),
+        next: to(next),
+        total: String::new(),
+    }
 }
 
 async fn ask_new(desk: Desk) -> Answer {
@@ -84,7 +123,9 @@ async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
         client_type: sent.text("client_type").to_owned(),
         ..Default::default()
     };
-    let request = CreateClientRequest { client: Some(client) };
+    let request = CreateClientRequest {
+        client: Some(client),
+    };
     match desk.rpc.api_clients().create_client(request).await {
         Ok(answer) => {
             let id = answer.into_inner().client.unwrap_or_default().id;
@@ -93,17 +134,39 @@ async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
         Err(status) => {
             let mut form = new_form(&desk, &sent);
             Trouble::from(status).blame(&mut form)?;
-            Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &new_page(&desk, form)))
+            Ok(html(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &new_page(&desk, form),
+            ))
         }
     }
 }
 
 fn new_form(desk: &Desk, sent: &FormData) -> Form {
-    let chosen = if sent.has("client_type") { sent.text("client_type") } else { "WEB_APP" };
+    let chosen = if sent.has("client_type") {
+        sent.text("client_type")
+    } else {
+        "WEB_APP"
+    };
     let kinds = vec![
-        Choice::new("WEB_APP", "Server", "Runs where users cannot look inside. Can keep a secret.", chosen),
-        Choice::new("SPA", "Browser app", "Runs in the browser. Cannot keep a secret.", chosen),
-        Choice::new("NTV", "Native app", "Runs on the user's device. Cannot keep a secret.", chosen),
+        Choice::new(
+            "WEB_APP",
+            "Server",
+            "Runs where users cannot look inside. Can keep a secret.",
+            chosen,
+        ),
+        Choice::new(
+            "SPA",
+            "Browser app",
+            "Runs in the browser. Cannot keep a secret.",
+            chosen,
+        ),
+        Choice::new(
+            "NTV",
+            "Native app",
+            "Runs on the user's device. Cannot keep a secret.",
+            chosen,
+        ),
     ];
     let mut form = desk
         .form("/credentials", "Create client")
@@ -123,7 +186,10 @@ fn new_page(desk: &Desk, form: Form) -> Page {
     let mut page = desk.page(SECTION, "New client");
     page.narrow = true;
     page.crumbs = vec![desk.crumb("/credentials", "API credentials")];
-    page.blocks.push(Block::Card(Box::new(Card { body: CardBody::Form(form), ..Card::default() })));
+    page.blocks.push(Block::Card(Box::new(Card {
+        body: CardBody::Form(form),
+        ..Card::default()
+    })));
     page
 }
 
@@ -133,22 +199,17 @@ async fn show(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
 }
 
 async fn load(desk: &Desk, id: &str) -> Result<Client, Trouble> {
-    let request = GetClientRequest { client_id: id.to_owned() };
-    Ok(desk.rpc.api_clients().get_client(request).await?.into_inner().client.unwrap_or_default())
-}
-
-/// The secret is in the answer to this POST and nowhere else: it is shown once.
-async fn create_secret(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
-    let request = CreateClientSecretRequest { client_id: id.clone() };
-    let secret = desk.rpc.api_clients().create_client_secret(request).await?.into_inner().plain_secret;
-    let notice = Notice {
-        text: "This is the only time it is shown. Store it where your application reads its secrets.".to_owned(),
-        copy: secret,
-        toast: true,
-        ..Notice::new(Tone::Good, "Copy the new secret now", "")
+    let request = GetClientRequest {
+        client_id: id.to_owned(),
     };
-    let client = load(&desk, &id).await?;
-    Ok(html(StatusCode::OK, &client_page(&desk, &client, Some(notice))))
+    Ok(desk
+        .rpc
+        .api_clients()
+        .get_client(request)
+        .await?
+        .into_inner()
+        .client
+        .unwrap_or_default())
 }
 
 fn client_page(desk: &Desk, client: &Client, notice: Option<Notice>) -> Page {
@@ -156,7 +217,11 @@ fn client_page(desk: &Desk, client: &Client, notice: Option<Notice>) -> Page {
     let mut page = desk.page(SECTION, name(client));
     page.crumbs = vec![desk.crumb("/credentials", "API credentials")];
     page.blocks.extend(notice.map(Block::Notice));
-    let more = Action::post("Create secret", desk.path(&format!("{path}/secrets")), &desk.csrf);
+    let more = Action::post(
+        "Create secret",
+        desk.path(&format!("{path}/secrets")),
+        &desk.csrf,
+    );
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Secrets".to_owned(),
         about: "To replace a secret without an interruption: create a second one, give it to your application, then revoke the first.".to_owned(),
@@ -164,7 +229,7 @@ fn client_page(desk: &Desk, client: &Client, notice: Option<Notice>) -> Page {
         body: CardBody::Table(Table {
             caption: "Secrets".to_owned(),
             columns: vec!["Secret", "State", "Created", "Last used", ""],
-            rows: client.secrets.iter().map(|secret| secret_row(desk, &path, secret)).collect(),
+            rows: client.secrets.iter().map(|secret| secrets::row(desk, &path, secret)).collect(),
             empty: Some(Empty {
                 icon: Icon::Key,
                 title: "No secret yet".to_owned(),
@@ -186,8 +251,14 @@ fn client_page(desk: &Desk, client: &Client, notice: Option<Notice>) -> Page {
             Fact::new("Client ID", FactValue::Code(client.id.clone())),
             Fact::text("Type", kind(&client.client_type)),
             Fact::new("Scopes", FactValue::Tags(client.scopes.clone())),
-            Fact::new("Created", words::time_fact(client.create_time.as_ref(), "–")),
-            Fact::new("Changed", words::time_fact(client.update_time.as_ref(), "–")),
+            Fact::new(
+                "Created",
+                words::time_fact(client.create_time.as_ref(), "–"),
+            ),
+            Fact::new(
+                "Changed",
+                words::time_fact(client.update_time.as_ref(), "–"),
+            ),
         ]),
         ..Card::default()
     })));
@@ -204,65 +275,45 @@ fn client_page(desk: &Desk, client: &Client, notice: Option<Notice>) -> Page {
     page
 }
 
-fn secret_row(desk: &Desk, path: &str, secret: &ClientSecret) -> Vec<Cell> {
-    let active = secret.status == i32::from(ClientSecretStatus::Active);
-    let (tone, state) = if active { (Tone::Good, "Active") } else { (Tone::Neutral, "Inactive") };
-    let revoke = desk.path(&format!("{path}/secrets/{}/revoke", secret.id));
-    vec![
-        Cell::Code(format!("…{}", secret.secret_suffix)),
-        Cell::Badge(tone, state.to_owned()),
-        words::time_cell(secret.create_time.as_ref(), "–"),
-        words::time_cell(secret.last_used_time.as_ref(), "Never"),
-        Cell::Actions(vec![Action::link("Revoke…", revoke).danger().small()]),
-    ]
-}
-
-async fn ask_revoke(desk: Desk, Path((_, id, secret)): Path<(String, String, String)>) -> Answer {
-    let client = load(&desk, &id).await?;
-    let Some(known) = client.secrets.iter().find(|known| known.id == secret) else {
-        return Err(crate::failure::Failure::NotFound.into());
-    };
-    let path = format!("/credentials/{id}");
-    let mut form = desk.form(&format!("{path}/secrets/{secret}/revoke"), "Revoke secret");
-    form.danger = true;
-    form.cancel = desk.path(&path);
-    let title = format!("Revoke the secret ending in {}?", known.secret_suffix);
-    let consequences = [
-        "Applications that use it can no longer get a token.",
-        "Tokens made with it stop working within a minute.",
-        "A revoked secret cannot be brought back.",
-    ];
-    Ok(html(StatusCode::OK, &desk.confirm(SECTION, title, &consequences, form)))
-}
-
-async fn revoke(desk: Desk, Path((_, id, secret)): Path<(String, String, String)>, Posted(_): Posted) -> Answer {
-    let request = DeleteClientSecretRequest { client_id: id.clone(), secret_id: secret };
-    desk.rpc.api_clients().delete_client_secret(request).await?;
-    Ok(desk.done(&format!("/credentials/{id}"), "secret-revoked"))
-}
-
 async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let client = load(&desk, &id).await?;
     let mut form = desk.form(&format!("/credentials/{id}/delete"), "Delete client");
     form.danger = true;
     form.cancel = desk.path(&format!("/credentials/{id}"));
-    let consequences = ["Applications that use it can no longer call the API.", "All its secrets are deleted."];
+    let consequences = [
+        "Applications that use it can no longer call the API.",
+        "All its secrets are deleted.",
+    ];
     let title = format!("Delete the client {}?", name(&client));
-    Ok(html(StatusCode::OK, &desk.confirm(SECTION, title, &consequences, form)))
+    Ok(html(
+        StatusCode::OK,
+        &desk.confirm(SECTION, title, &consequences, form),
+    ))
 }
 
 async fn delete(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
-    desk.rpc.api_clients().delete_client(DeleteClientRequest { client_id: id }).await?;
+    desk.rpc
+        .api_clients()
+        .delete_client(DeleteClientRequest { client_id: id })
+        .await?;
     Ok(desk.done("/credentials", "client-deleted"))
 }
 
 fn active(client: &Client) -> usize {
     let active = i32::from(ClientSecretStatus::Active);
-    client.secrets.iter().filter(|secret| secret.status == active).count()
+    client
+        .secrets
+        .iter()
+        .filter(|secret| secret.status == active)
+        .count()
 }
 
 fn name(client: &Client) -> &str {
-    if client.name.is_empty() { &client.id } else { &client.name }
+    if client.name.is_empty() {
+        &client.id
+    } else {
+        &client.name
+    }
 }
 
 fn kind(client_type: &str) -> &str {

@@ -1,0 +1,370 @@
+//! The AgentKit pages of the dashboard, use case by use case.
+
+use crate::{browser::TestBrowser, markup, services::wrong_field};
+use http::StatusCode;
+use keystead_proto::v1::{
+    connections::{ConnectionType, connection::Settings},
+    environments::ConnectedAccountUserVerifyMode,
+};
+use tonic::Status;
+
+/// AK-002.
+#[tokio::test]
+async fn the_catalogue_is_searched_and_filtered() {
+    let mut browser = TestBrowser::member();
+    for (query, shown, hidden) in [
+        ("q=MAIL+google", "Gmail", "Slack"),
+        ("category=Monitoring", "Datadog", "Gmail"),
+        ("auth=BASIC", "Freshdesk", "Notion"),
+        ("q=orders", "Custom", "Gmail"),
+    ] {
+        let page = browser
+            .get(&format!("/dashboard/env_1/connectors?{query}"))
+            .await;
+        let names = page.body.split("<ul class=\"grid\">").nth(1).unwrap();
+        assert!(names.contains(shown) && !names.contains(hidden), "{query}");
+    }
+    let none = browser.get("/dashboard/env_1/connectors?q=zzz").await;
+    none.keep("connectors-none");
+    assert!(none.body.contains("No connector matches"));
+}
+
+/// AK-004, AK-007 to AK-009, AK-016.
+#[tokio::test]
+async fn a_connector_is_created_changed_copied_and_deleted() {
+    let mut browser = TestBrowser::member();
+    let page = browser
+        .get("/dashboard/env_1/connectors/new?auth=OAUTH")
+        .await;
+    let answers = [
+        ("display_name", "Our CRM"),
+        ("proxy_url", "https://{{domain}}/api"),
+        ("authorize_uri", "https://crm.test/authorize"),
+        ("token_uri", "https://crm.test/token"),
+        ("scopes", "read\r\nwrite"),
+    ];
+    let made = browser.submit(&page, &answers).await;
+    assert_eq!(
+        made.location(),
+        "/dashboard/env_1/connectors/OURCRM:7?done=connector-created"
+    );
+    let page = browser.get(made.location()).await;
+    assert!(
+        page.body.contains("Connector created") && page.body.contains("https://crm.test/token")
+    );
+
+    let page = browser
+        .get("/dashboard/env_1/connectors/OURCRM:7/edit")
+        .await;
+    assert!(page.body.contains("read\nwrite"));
+    let saved = browser
+        .submit(&page, &[("description", "Customers and deals.")])
+        .await;
+    assert_eq!(
+        saved.location(),
+        "/dashboard/env_1/connectors/OURCRM:7?done=saved"
+    );
+
+    let page = browser
+        .get("/dashboard/env_1/connectors/OURCRM:7/copy?to=env_2")
+        .await;
+    assert!(page.body.contains("Customers and deals."));
+    let copied = browser.submit(&page, &[]).await;
+    assert_eq!(
+        copied.location(),
+        "/dashboard/env_2/connectors/OURCRM:7?done=connector-copied"
+    );
+    let page = browser
+        .get("/dashboard/env_1/connectors/OURCRM:7/copy?to=env_2")
+        .await;
+    assert!(page.body.contains("nothing to copy"));
+
+    let page = browser
+        .get("/dashboard/env_1/connectors/OURCRM:7/delete")
+        .await;
+    assert_eq!(
+        browser.submit(&page, &[]).await.location(),
+        "/dashboard/env_1/connectors?done=connector-deleted"
+    );
+    assert_eq!(
+        browser
+            .get("/dashboard/env_1/connectors/GMAIL/edit")
+            .await
+            .status,
+        StatusCode::NOT_FOUND,
+        "built-in ones stay"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_connector_is_said_beside_the_field() {
+    let mut browser = TestBrowser::member();
+    let page = browser
+        .get("/dashboard/env_1/connectors/new?auth=BEARER")
+        .await;
+    let again = browser
+        .submit(&page, &[("secret_label", "Personal token")])
+        .await;
+    again.keep("connector-wrong");
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        again.body.contains("Enter a name.") && again.body.contains("2 fields need your attention")
+    );
+    assert_eq!(browser.world.writes(), 0);
+
+    *browser.world.refuse.lock().unwrap() = Some(wrong_field(
+        "provider.display_name",
+        "Only letters, digits and spaces.",
+    ));
+    let answers = [("display_name", "A/B"), ("proxy_url", "https://a.test")];
+    let again = browser.submit(&again, &answers).await;
+    assert!(
+        again
+            .body
+            .contains("id=\"f-display_name-error\">Only letters"),
+        "{}",
+        again.body
+    );
+    assert!(again.body.contains("value=\"A/B\"") && again.body.contains("Personal token"));
+
+    *browser.world.refuse.lock().unwrap() =
+        Some(Status::already_exists("a connector named A exists"));
+    let again = browser.submit(&again, &answers).await;
+    assert!(again.body.contains("A connector named A exists"));
+}
+
+/// AK-101, AK-105, AK-106.
+#[tokio::test]
+async fn a_connection_is_created_and_set_up() {
+    let mut browser = TestBrowser::member();
+    let page = browser
+        .get("/dashboard/env_1/connections/new?connector=GMAIL")
+        .await;
+    let made = browser.submit(&page, &[("key_id", "gmail-sales")]).await;
+    assert_eq!(
+        made.location(),
+        "/dashboard/env_1/connections/conn_9?done=connection-created"
+    );
+    {
+        let world = browser.world.connections.lock().unwrap();
+        let new = world.last().unwrap();
+        assert_eq!(
+            (new.r#type, new.provider_key.as_str()),
+            (ConnectionType::Oauth.into(), "GMAIL")
+        );
+    }
+    let page = browser.get(made.location()).await;
+    assert!(
+        page.body.contains("Not ready yet") && page.body.contains("/sso/v1/oauth/conn_9/callback")
+    );
+    let form = markup::forms(&page.body)
+        .into_iter()
+        .find(|form| form.action == "/dashboard/env_1/connections/conn_9")
+        .unwrap();
+    let mut fields: Vec<_> = form
+        .fields
+        .into_iter()
+        .filter(|(name, _)| name != "client_id" && name != "client_secret")
+        .collect();
+    fields.push(("client_id".to_owned(), "id-1".to_owned()));
+    fields.push(("client_secret".to_owned(), "canary-secret".to_owned()));
+    assert_eq!(
+        browser.post(&form.action, &fields).await.location(),
+        "/dashboard/env_1/connections/conn_9?done=saved"
+    );
+    let page = browser.get("/dashboard/env_1/connections/conn_9").await;
+    assert!(
+        !page.body.contains("Not ready yet")
+            && page.body.contains("Stored.")
+            && !page.body.contains("canary")
+    );
+
+    // Saved again with the secret left empty: the stored one stays, and not its mask.
+    browser
+        .press(&page, "/dashboard/env_1/connections/conn_9")
+        .await;
+    let world = browser.world.connections.lock().unwrap();
+    let Some(Settings::OauthConfig(config)) = &world.last().unwrap().settings else {
+        panic!()
+    };
+    assert_eq!(
+        config.client_secret.as_ref().unwrap().value,
+        "canary-secret"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_disabled_enabled_tested_and_deleted() {
+    let mut browser = TestBrowser::member();
+    let base = "/dashboard/env_1/connections/conn_1";
+    let page = browser.get(&format!("{base}/disable")).await;
+    assert_eq!(
+        browser.submit(&page, &[]).await.location(),
+        format!("{base}?done=connection-disabled")
+    );
+    let page = browser.get(base).await;
+    assert!(page.body.contains("Disabled"));
+    assert_eq!(
+        browser
+            .press(&page, &format!("{base}/enable"))
+            .await
+            .location(),
+        format!("{base}?done=connection-enabled")
+    );
+
+    let page = browser.get(&format!("{base}/test")).await;
+    let test = browser.submit(&page, &[]).await;
+    assert!(test.body.contains("0;url=https://dev.test/oauth/connect?token=canary-link-test-ada.example.com&#38;state=1"), "{}", test.body);
+
+    let page = browser.get(&format!("{base}/delete")).await;
+    assert!(page.body.contains("It still has 3 connected accounts."));
+    *browser.world.refuse.lock().unwrap() = Some(Status::failed_precondition(
+        "connection has 3 connected accounts",
+    ));
+    let refused = browser.submit(&page, &[]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.body.contains("Connection has 3 connected accounts"));
+    assert_eq!(
+        browser.submit(&page, &[]).await.location(),
+        "/dashboard/env_1/connections?done=connection-deleted"
+    );
+}
+
+/// AK-219.
+#[tokio::test]
+async fn accounts_are_filtered_linked_disconnected_and_deleted() {
+    let mut browser = TestBrowser::member();
+    let page = browser
+        .get("/dashboard/env_1/accounts?connection=slack-support")
+        .await;
+    assert!(page.body.contains("user_8123") && !page.body.contains("grace@example.com"));
+
+    let page = browser
+        .get("/dashboard/env_1/accounts/new?connection=gmail")
+        .await;
+    let link = browser
+        .submit(&page, &[("identifier", "new@example.com")])
+        .await;
+    link.keep("account-link");
+    assert_eq!(link.status, StatusCode::OK);
+    assert!(
+        link.body
+            .contains("token=canary-link-new.example.com&#38;state=1")
+            && link.body.contains("21 Sep 2026, 15:13 UTC")
+    );
+
+    let page = browser.get("/dashboard/env_1/accounts/ca_2").await;
+    assert!(page.body.contains("no longer accepts"));
+    let link = browser
+        .press(&page, "/dashboard/env_1/accounts/ca_2/link")
+        .await;
+    assert!(link.body.contains("token=canary-link-grace.example.com"));
+
+    let page = browser
+        .get("/dashboard/env_1/accounts/ca_1/disconnect")
+        .await;
+    let done = browser.submit(&page, &[]).await;
+    let page = browser.get(done.location()).await;
+    assert!(
+        page.body.contains("Connected account disconnected")
+            && page.body.contains("This account is disconnected")
+    );
+
+    let page = browser.get("/dashboard/env_1/accounts/ca_1/delete").await;
+    assert_eq!(
+        browser.submit(&page, &[]).await.location(),
+        "/dashboard/env_1/accounts?done=account-deleted"
+    );
+    assert_eq!(
+        browser.get("/dashboard/env_1/accounts/ca_1").await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+/// DB-082 and flow 3.5: a secret is shown once.
+#[tokio::test]
+async fn a_secret_is_shown_once_and_revoked() {
+    let mut browser = TestBrowser::member();
+    let page = browser.get("/dashboard/env_1/credentials/skc_1").await;
+    let shown = browser
+        .press(&page, "/dashboard/env_1/credentials/skc_1/secrets")
+        .await;
+    shown.keep("client-secret");
+    assert!(shown.body.contains("canary-client-secret-x9y8"));
+    assert!(
+        !shown.body.contains("/secrets\"><input"),
+        "two active secrets are the most"
+    );
+    let later = browser.get("/dashboard/env_1/credentials/skc_1").await;
+    assert!(!later.body.contains("canary") && later.body.contains("…x9y8"));
+
+    let page = browser
+        .get("/dashboard/env_1/credentials/skc_1/secrets/sks_1/revoke")
+        .await;
+    assert!(page.body.contains("ending in a1b2"));
+    let done = browser.submit(&page, &[]).await;
+    assert_eq!(
+        done.location(),
+        "/dashboard/env_1/credentials/skc_1?done=secret-revoked"
+    );
+    assert_eq!(
+        browser
+            .get("/dashboard/env_1/credentials/skc_1/secrets/sks_1/revoke")
+            .await
+            .status,
+        StatusCode::NOT_FOUND
+    );
+
+    let page = browser.get("/dashboard/env_1/credentials/new").await;
+    let made = browser.submit(&page, &[("name", "Worker")]).await;
+    assert_eq!(
+        made.location(),
+        "/dashboard/env_1/credentials/skc_9?done=client-created"
+    );
+    let page = browser
+        .get("/dashboard/env_1/credentials/skc_9/delete")
+        .await;
+    assert_eq!(
+        browser.submit(&page, &[]).await.location(),
+        "/dashboard/env_1/credentials?done=client-deleted"
+    );
+}
+
+/// AK-320, AK-326.
+#[tokio::test]
+async fn verification_begins_with_members_only_and_production_warns() {
+    let mut browser = TestBrowser::member();
+    let page = browser.get("/dashboard/env_1/verification").await;
+    let members = "USER_VERIFY_MODE_SCALEKIT_PLATFORM";
+    let chosen = markup::form(&page.body)
+        .fields
+        .into_iter()
+        .find(|(name, _)| name == "mode")
+        .unwrap();
+    assert_eq!(chosen.1, members);
+    assert!(!page.body.contains("does not verify its users"));
+    let production = browser.get("/dashboard/env_2/verification").await;
+    production.keep("verification-production");
+    assert!(production.body.contains("does not verify its users"));
+    assert!(
+        !production.body.contains("USER_VERIFY_MODE_NONE"),
+        "not offered in production"
+    );
+
+    let saved = browser
+        .submit(
+            &page,
+            &[
+                ("mode", "USER_VERIFY_MODE_B2B"),
+                ("detailed_error_logging", "on"),
+            ],
+        )
+        .await;
+    assert_eq!(saved.location(), "/dashboard/env_1/verification?done=saved");
+    let config = browser.world.verification.lock().unwrap().unwrap();
+    assert_eq!(
+        config.user_verify_mode,
+        i32::from(ConnectedAccountUserVerifyMode::UserVerifyModeB2b)
+    );
+    assert!(config.detailed_error_logging());
+}
