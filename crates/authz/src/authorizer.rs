@@ -1,4 +1,5 @@
 use crate::{bearer::VerifiedBearers, sessions::SessionCache, token::FailedAttempts, uses::Uses};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use keystead_identity::Context;
 use keystead_types::{EnvironmentId, Internal};
 use std::sync::Arc;
@@ -46,12 +47,7 @@ impl Authorizer {
     pub async fn jwks(&self, env: EnvironmentId) -> Result<Jwks, Internal> {
         let keys = self.ctx.signing_keys(env).await?;
         let hash = self.ctx.keys.hasher.hash("jwks etag", &keys.jwks);
-        let etag: String = hash
-            .as_bytes()
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let etag = BASE64_URL_SAFE_NO_PAD.encode(hash.as_bytes());
         Ok(Jwks {
             json: keys.jwks.clone(),
             etag: format!("\"{etag}\""),

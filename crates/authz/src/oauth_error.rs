@@ -29,6 +29,7 @@ impl OauthError {
         }
     }
 
+    /// The request itself is malformed (`invalid_request`).
     pub fn invalid_request(description: &str) -> Self {
         Self::new(400, "invalid_request", description)
     }

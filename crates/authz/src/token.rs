@@ -63,6 +63,7 @@ impl TokenResponse {
 
 /// Claims of an access token of a client (MC-172).
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Claims<'a> {
     iss: &'a str,
     sub: &'a str,

@@ -93,9 +93,12 @@ pub(crate) fn parse(body: &[u8], authorization: &[&str]) -> Result<TokenRequest,
     })
 }
 
+/// A client id and the readings of its secret.
+type BasicPair = (String, Vec<Secret<String>>);
+
 /// Reads HTTP Basic credentials. RFC 6749 section 2.3.1 wants both halves form-encoded, some
 /// clients send them raw, so the secret is offered in both readings (MC-152).
-fn basic(headers: &[&str]) -> Result<Option<(String, Vec<Secret<String>>)>, OauthError> {
+fn basic(headers: &[&str]) -> Result<Option<BasicPair>, OauthError> {
     let value = headers.iter().find_map(|header| {
         let (scheme, value) = header.trim().split_once(' ')?;
         scheme.eq_ignore_ascii_case("basic").then(|| value.trim())

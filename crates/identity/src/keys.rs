@@ -267,6 +267,7 @@ impl Context {
 }
 
 /// A failure that several waiting callers share.
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
 pub(crate) fn shared(error: Arc<Internal>) -> Internal {
     Internal::new(error.to_string())
 }

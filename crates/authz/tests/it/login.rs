@@ -94,7 +94,7 @@ on_both_engines! {
         let mut plain = vec![code.clone(), started.attempt.expose().clone(), signed_in.session.expose().clone()];
         plain.push(format!("{}:{code}", started.attempt.expose()));
         for secret in plain {
-            let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex::encode(&secret);
             let bytes = if test.db.engine() == Engine::Sqlite { format!("X'{hex}'") } else { format!("'\\x{hex}'") };
             for column in ["login_codes SET tries = tries WHERE code_hash", "login_codes SET tries = tries WHERE attempt_hash",
                 "member_sessions SET id = id WHERE token_hash"] {

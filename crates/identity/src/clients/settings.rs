@@ -188,8 +188,8 @@ fn is_scope(scope: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn field(settings: ClientSettings) -> Option<String> {
-        match check(ClientType::WebApp, None, &settings) {
+    fn field(settings: &ClientSettings) -> Option<String> {
+        match check(ClientType::WebApp, None, settings) {
             Err(Error::Invalid(violation)) => Some(violation.field),
             _ => None,
         }
@@ -220,21 +220,21 @@ mod tests {
             }
         };
         assert_eq!(
-            field(allow(true, &[])).as_deref(),
+            field(&allow(true, &[])).as_deref(),
             Some("client.ip_allowlist")
         );
         assert_eq!(
-            field(allow(true, &["0.0.0.0/0"])).as_deref(),
+            field(&allow(true, &["0.0.0.0/0"])).as_deref(),
             Some("client.ip_allowlist")
         );
-        assert_eq!(field(allow(true, &["10.0.0.0/8"])), None);
+        assert_eq!(field(&allow(true, &["10.0.0.0/8"])), None);
 
         let claims = vec![("sub".to_owned(), "x".to_owned())];
         let settings = ClientSettings {
             custom_claims: claims,
             ..ClientSettings::default()
         };
-        assert_eq!(field(settings).as_deref(), Some("client.custom_claims"));
+        assert_eq!(field(&settings).as_deref(), Some("client.custom_claims"));
         for (uri, good) in [
             ("https://app.test/cb", true),
             ("myapp://cb", true),
@@ -247,7 +247,7 @@ mod tests {
                 post_login_uris,
                 ..ClientSettings::default()
             };
-            assert_eq!(field(settings).is_none(), good, "{uri}");
+            assert_eq!(field(&settings).is_none(), good, "{uri}");
         }
         assert!(check(ClientType::WebApp, Some(60), &ClientSettings::default()).is_err());
     }

@@ -79,7 +79,7 @@ on_both_engines! {
         app.tick();
         let web = clients::create(ctx, env, &app.actor, named("Web", ClientType::WebApp)).await.unwrap();
         let changed = clients::update(ctx, env, &app.actor, web.row.id, |mut client| {
-            client.name = "Web 2".to_owned();
+            "Web 2".clone_into(&mut client.name);
             client.settings.scopes = vec!["read".to_owned()];
             client
         })

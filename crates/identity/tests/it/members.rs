@@ -30,7 +30,7 @@ on_both_engines! {
         assert_eq!(second.items[0].id, grace.id);
         assert!(matches!(members::list(&app.ctx, next_id(), &page(1, &first.next_page_token)).await, Err(Error::InvalidPageToken)));
 
-        let renamed = members::update(&app.ctx, workspace, grace.id, |member| member.first_name = "Grace".to_owned()).await.unwrap();
+        let renamed = members::update(&app.ctx, workspace, grace.id, |member| "Grace".clone_into(&mut member.first_name)).await.unwrap();
         assert_eq!(renamed, members::get(&app.ctx, workspace, grace.id).await.unwrap());
         assert_eq!(renamed.first_name, "Grace");
         assert!(matches!(members::get(&app.ctx, next_id(), grace.id).await, Err(Error::NotFound)));
