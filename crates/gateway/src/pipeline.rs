@@ -186,7 +186,7 @@ impl Pipeline {
         match &result {
             Ok(_) => tracing::debug!(millis, "answered"),
             Err(status) if code == tonic::Code::Internal => {
-                tracing::error!(millis, message = status.message(), "failed")
+                tracing::error!(millis, message = status.message(), "failed");
             }
             Err(status) => tracing::info!(millis, ?code, message = status.message(), "refused"),
         }

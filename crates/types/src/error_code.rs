@@ -40,10 +40,10 @@ impl GrpcCode {
 }
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident = $wire:literal, $grpc:ident, $message:literal;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $wire:literal, $grpc:ident, $message:literal;)*) => {
         /// Every reason a request can fail for: the name on the wire decides the rest.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        pub enum ErrorCode { $($(#[$doc])* $name,)* }
+        pub enum ErrorCode { $($(#[doc = $doc])+ $name,)* }
 
         impl ErrorCode {
             /// All codes, in the order of the table.
@@ -57,6 +57,11 @@ macro_rules! error_codes {
             /// The gRPC status.
             pub const fn grpc(self) -> GrpcCode {
                 match self { $(Self::$name => GrpcCode::$grpc,)* }
+            }
+
+            /// What the code means, for the error reference.
+            pub fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim(),)* }
             }
 
             /// The text used when nothing more precise is known.

@@ -86,7 +86,7 @@ impl Certificate {
                 Ok(true) => tracing::info!(chain = %self.chain.display(), "certificate reloaded"),
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the certificate was not reloaded, the former one stays in use")
+                    tracing::warn!(%error, "the certificate was not reloaded, the former one stays in use");
                 }
             }
         }

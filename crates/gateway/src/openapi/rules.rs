@@ -1,6 +1,9 @@
 //! Validation rules as JSON Schema keywords.
 
-use keystead_proto::{POOL, validate as pb};
+use keystead_proto::{
+    POOL,
+    validate::{self as pb, string_rules::WellKnown},
+};
 use prost_reflect::{FieldDescriptor, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -37,7 +40,6 @@ pub(super) fn apply(rules: &pb::FieldRules, schema: &mut Map<String, Json>) {
                     .map(|prefix| format!("^{}", regex::escape(prefix)).into()),
             );
             put("enum", (!r.r#in.is_empty()).then(|| json!(r.r#in)));
-            use pb::string_rules::WellKnown;
             put(
                 "format",
                 match r.well_known {

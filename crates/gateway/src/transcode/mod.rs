@@ -6,6 +6,8 @@
 //!   it as that field; no rule leaves the body unread. An empty body means an empty message for `*`
 //!   and an unset field otherwise. The content type is not looked at.
 //! - Query parameters fill the other fields; unknown ones are ignored (see [`query`]).
+//! - The method is told which fields the body names, in the request's extensions: `false` and `[]`
+//!   get lost in the message ([`ExplicitFields`]).
 //! - A `PATCH` whose request has an `update_mask` that is not given gets the fields of its body.
 //! - Bodies are limited in size (413) and depth; what does not fit is answered with 400, the field's
 //!   name and what it must be.
@@ -34,6 +36,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method as Verb, Request, Response, StatusCode, header,
 };
 use input::{Misfit, Place};
+use keystead_proto::ExplicitFields;
 use keystead_types::ErrorCode;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};

@@ -186,10 +186,10 @@ impl<'a> Walk<'a, '_> {
 mod tests {
     use super::*;
 
-    fn find(verb: Verb, path: &str) -> String {
+    fn find(verb: &Verb, path: &str) -> String {
         let contract = Contract::load().unwrap();
         let router = Router::new(&contract).unwrap();
-        match router.find(&verb, path) {
+        match router.find(verb, path) {
             Found::Route(route, values) => {
                 let name = route.method.descriptor.name().to_owned();
                 std::iter::once(name)
@@ -234,24 +234,24 @@ mod tests {
     #[test]
     fn a_literal_goes_before_a_value() {
         assert_eq!(
-            find(Verb::GET, "/api/v1/connected_accounts/details"),
+            find(&Verb::GET, "/api/v1/connected_accounts/details"),
             "GetConnectedAccountDetails"
         );
         assert_eq!(
-            find(Verb::GET, "/api/v1/connected_accounts/this"),
+            find(&Verb::GET, "/api/v1/connected_accounts/this"),
             "GetConnectedAccount"
         );
         assert_eq!(
-            find(Verb::POST, "/api/v1/connected_accounts/-:disconnect"),
+            find(&Verb::POST, "/api/v1/connected_accounts/-:disconnect"),
             "DisconnectConnectedAccount"
         );
         assert_eq!(
-            find(Verb::PATCH, "/api/v1/connections/app"),
+            find(&Verb::PATCH, "/api/v1/connections/app"),
             "UpdateEnvironmentConnection app",
             "the literal has no such verb, so the value is tried"
         );
         assert_eq!(
-            find(Verb::GET, "/api/v1/connected_accounts/ca_1"),
+            find(&Verb::GET, "/api/v1/connected_accounts/ca_1"),
             "GetConnectedAccount ca_1"
         );
     }
@@ -259,11 +259,11 @@ mod tests {
     #[test]
     fn a_verb_is_split_from_the_value() {
         assert_eq!(
-            find(Verb::PATCH, "/api/v1/connections/conn_1:enable"),
+            find(&Verb::PATCH, "/api/v1/connections/conn_1:enable"),
             "EnableEnvironmentConnection conn_1"
         );
         assert_eq!(
-            find(Verb::PATCH, "/api/v1/connections/conn_1"),
+            find(&Verb::PATCH, "/api/v1/connections/conn_1"),
             "UpdateEnvironmentConnection conn_1"
         );
     }
@@ -272,32 +272,32 @@ mod tests {
     #[test]
     fn a_colon_in_a_plain_value_is_part_of_it() {
         assert_eq!(
-            find(Verb::PUT, "/api/v1/custom-providers/acme:crm"),
+            find(&Verb::PUT, "/api/v1/custom-providers/acme:crm"),
             "UpdateCustomProvider acme:crm"
         );
         assert_eq!(
-            find(Verb::DELETE, "/api/v1/custom-providers/acme:crm"),
+            find(&Verb::DELETE, "/api/v1/custom-providers/acme:crm"),
             "DeleteCustomProvider acme:crm"
         );
     }
 
     #[test]
     fn rest_takes_one_or_more_segments() {
-        assert_eq!(find(Verb::POST, "/api/v1/webhooks/wb/a"), "WebhookWrapper");
+        assert_eq!(find(&Verb::POST, "/api/v1/webhooks/wb/a"), "WebhookWrapper");
         assert_eq!(
-            find(Verb::POST, "/api/v1/webhooks/wb/a/b/c"),
+            find(&Verb::POST, "/api/v1/webhooks/wb/a/b/c"),
             "WebhookWrapper"
         );
-        assert_eq!(find(Verb::POST, "/api/v1/webhooks/wb"), "404");
+        assert_eq!(find(&Verb::POST, "/api/v1/webhooks/wb"), "404");
     }
 
     #[test]
     fn unknown_paths_and_unknown_verbs_differ() {
-        assert_eq!(find(Verb::GET, "/api/v1/nothing"), "404");
-        assert_eq!(find(Verb::GET, "/api/v1/organizations/"), "404");
-        assert_eq!(find(Verb::PUT, "/api/v1/organizations"), "405 [POST, GET]");
+        assert_eq!(find(&Verb::GET, "/api/v1/nothing"), "404");
+        assert_eq!(find(&Verb::GET, "/api/v1/organizations/"), "404");
+        assert_eq!(find(&Verb::PUT, "/api/v1/organizations"), "405 [POST, GET]");
         assert_eq!(
-            find(Verb::HEAD, "/api/v1/organizations"),
+            find(&Verb::HEAD, "/api/v1/organizations"),
             "ListOrganization"
         );
     }

@@ -31,7 +31,7 @@ fn every_binding_is_in_the_document() {
             for variable in binding.template.variables() {
                 let name = variable
                     .iter()
-                    .map(|field| field.name())
+                    .map(prost_reflect::FieldDescriptor::name)
                     .collect::<Vec<_>>()
                     .join(".");
                 let named = |parameter: &Json| {

@@ -1,0 +1,55 @@
+//! The error reference.
+
+use anyhow::Result;
+use keystead_types::ErrorCode;
+use std::{fmt::Write as _, fs, path::Path};
+
+const FILE: &str = "docs/reference/errors.md";
+
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let file = root.join(FILE);
+    fs::write(&file, render()?)?;
+    println!("wrote {FILE}");
+    Ok(())
+}
+
+/// The page.
+fn render() -> Result<String> {
+    let mut page = String::from(
+        "# Error codes\n\n\
+         Every failed call carries one of these codes: over gRPC in the `error_code` of the packed\n\
+         `scalekit.v1.errdetails.ErrorInfo`, over REST in `details[0].error_code`. The message says more than\n\
+         the default text where more is known.\n\n\
+         This page is generated: `cargo run -p xtask -- errors`.\n\n\
+         | Code | gRPC | HTTP | Meaning | Default message |\n|---|---|---|---|---|\n",
+    );
+    for code in ErrorCode::ALL {
+        let grpc = code.grpc();
+        // The gateway answers 413, as HTTP has a status of its own for it.
+        let http = if *code == ErrorCode::RequestTooLarge {
+            413
+        } else {
+            grpc.http_status()
+        };
+        let (name, meaning, message) = (code.as_str(), code.description(), code.default_message());
+        writeln!(
+            page,
+            "| `{name}` | {grpc:?} | {http} | {meaning} | {message} |"
+        )?;
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_reference_is_current() {
+        let current = fs::read_to_string(crate::root().join(FILE)).unwrap();
+        assert!(
+            current == render().unwrap(),
+            "run: cargo run -p xtask -- errors"
+        );
+    }
+}
