@@ -73,7 +73,7 @@ impl Transcoder {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let (route, values) = match self.router.find(&head.method, &path) {
             Found::Route(route, values) => (
@@ -89,12 +89,15 @@ impl Transcoder {
         };
         let method = route.method.clone();
         let query = head.uri.query().unwrap_or_default().to_owned();
+        let explicit = ExplicitFields::default();
+        head.extensions.insert(explicit.clone());
         let message = build(
             route,
             values,
             query,
             body,
             self.pipeline.max_message_bytes(),
+            explicit,
         );
         respond(&method, self.pipeline.answer(&method, head, message).await)
     }
@@ -126,6 +129,7 @@ async fn build<B>(
     query: String,
     body: B,
     limit: usize,
+    explicit: ExplicitFields,
 ) -> Result<Bytes, Failure>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -144,6 +148,9 @@ where
     let message = fill(&input, binding, &values, &query, json.as_ref());
     let message =
         message.map_err(|misfit| Failure::field(&misfit.field, misfit.problem, "type"))?;
+    if let Some(json) = &json {
+        explicit.fill(named(&input, &binding.body, json));
+    }
     Ok(message.encode_to_vec().into())
 }
 
@@ -229,7 +236,8 @@ fn mask_from_body(
     };
     if mask.full_name() == "google.protobuf.FieldMask" {
         let mut paths = Vec::new();
-        collect_paths(&target, json, "", &mut paths);
+        // `null` clears: it is in the mask and not in the message.
+        collect_paths(&target, json, "", |_| true, &mut paths);
         message.set_field(
             &field,
             Value::Message(input::mask(&mask, paths.into_iter())),
@@ -237,13 +245,35 @@ fn mask_from_body(
     }
 }
 
+/// Paths of the fields that a body names, from the request message on. `null` names nothing.
+fn named(input: &MessageDescriptor, rule: &BodyRule, json: &Json) -> Vec<String> {
+    let given = |value: &Json| !value.is_null();
+    let mut paths = Vec::new();
+    match rule {
+        BodyRule::None => {}
+        BodyRule::Whole => collect_paths(input, json, "", given, &mut paths),
+        BodyRule::Field(body) => {
+            if let Kind::Message(target) = body.kind() {
+                collect_paths(&target, json, body.name(), given, &mut paths);
+            }
+        }
+    }
+    paths
+}
+
 fn collect_paths(
     descriptor: &MessageDescriptor,
     json: &Json,
     parent: &str,
+    counts: fn(&Json) -> bool,
     paths: &mut Vec<String>,
 ) {
-    for (key, value) in json.as_object().into_iter().flatten() {
+    for (key, value) in json
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| counts(value))
+    {
         let Some(field) = input::find(descriptor, key) else {
             continue;
         };
@@ -259,7 +289,7 @@ fn collect_paths(
                     && !inner.full_name().starts_with("google.protobuf.")
                     && value.as_object().is_some_and(|object| !object.is_empty()) =>
             {
-                collect_paths(&inner, value, &path, paths);
+                collect_paths(&inner, value, &path, counts, paths);
             }
             _ => paths.push(path),
         }
@@ -344,3 +374,6 @@ fn copy_metadata(metadata: &HeaderMap, headers: &mut HeaderMap) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
