@@ -22,17 +22,17 @@ pub const PORTAL: Cookie = Cookie {
     name: "__Host-sk_portal",
     max_age_secs: 1_800,
 };
-/// The session of a dashboard member.
+/// The session of a dashboard member. The server ends it earlier when it is idle.
 pub const SESSION: Cookie = Cookie {
     name: "__Host-keystead_session",
-    max_age_secs: 43_200,
+    max_age_secs: 604_800,
 };
 /// A random value that anti-forgery tokens are bound to while nobody is signed in.
 pub const VISITOR: Cookie = Cookie {
     name: "__Host-sk_visitor",
     max_age_secs: 3_600,
 };
-/// The address a sign-in code was sent to.
+/// A sign-in that waits for its code: the attempt, and the address the code was sent to.
 pub const SIGN_IN: Cookie = Cookie {
     name: "__Host-sk_sign_in",
     max_age_secs: 900,

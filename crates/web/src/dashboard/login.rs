@@ -5,17 +5,23 @@ use keystead_types::{Internal, Secret};
 /// Password-less sign-in of workspace members: a code by e-mail.
 #[tonic::async_trait]
 pub trait DashboardLogin: Send + Sync {
-    /// Sends a code to the address if it is a member's. The answer is the same when it is not.
+    /// Sends a code to the address if it is a member's. The answer is the same when it is not:
+    /// the attempt, which this browser alone holds and which [`Self::finish`] takes.
     ///
     /// # Errors
+    /// [`LoginError::WrongCode`] for a text that is no e-mail address,
     /// [`LoginError::TooManyRequests`], [`LoginError::Internal`].
-    async fn start(&self, email: &str) -> Result<(), LoginError>;
+    async fn start(&self, email: &str) -> Result<Secret<String>, LoginError>;
 
     /// Checks the code, which works once, and begins a session.
     ///
     /// # Errors
     /// [`LoginError::WrongCode`] for a code that is wrong, expired or used.
-    async fn finish(&self, email: &str, code: &str) -> Result<Secret<String>, LoginError>;
+    async fn finish(
+        &self,
+        attempt: &Secret<String>,
+        code: &str,
+    ) -> Result<Secret<String>, LoginError>;
 
     /// Who holds a session; `None` when it is unknown or over.
     ///

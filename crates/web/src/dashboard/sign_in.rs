@@ -15,6 +15,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode, header};
+use keystead_types::Secret;
 use url::form_urlencoded::Serializer;
 
 const PATH: &str = "/dashboard/sign-in";
@@ -49,14 +50,12 @@ pub(super) async fn start(
         && email
             .split_once('@')
             .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    let no_address = "Enter an e-mail address, such as ada@example.com.";
     if !looks_right && !email.ends_with("@localhost") {
-        return wrong(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Enter an e-mail address, such as ada@example.com.",
-        );
+        return wrong(StatusCode::UNPROCESSABLE_ENTITY, no_address);
     }
     match deps.login.start(&email).await {
-        Ok(()) => {
+        Ok(attempt) => {
             let to = format!(
                 "{PATH}/code?{}",
                 Serializer::new(String::new())
@@ -66,11 +65,12 @@ pub(super) async fn start(
             set_cookie(
                 redirect(StatusCode::SEE_OTHER, &to),
                 cookies::SIGN_IN,
-                &URL_SAFE_NO_PAD.encode(&email),
+                remembered(&attempt, &email).expose(),
             )
         }
         Err(LoginError::Internal(cause)) => internal(&deps, &cause),
-        Err(_) => wrong(
+        Err(LoginError::WrongCode) => wrong(StatusCode::UNPROCESSABLE_ENTITY, no_address),
+        Err(LoginError::TooManyRequests) => wrong(
             StatusCode::TOO_MANY_REQUESTS,
             "Too many codes were asked for. Wait a minute and try again.",
         ),
@@ -83,7 +83,7 @@ pub(super) async fn ask_code(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(email) = address(&headers) else {
+    let Some((_, email)) = begun(&headers) else {
         return redirect(StatusCode::SEE_OTHER, PATH);
     };
     let back = return_to(query.as_deref());
@@ -99,7 +99,7 @@ pub(super) async fn finish(
     RawQuery(query): RawQuery,
     Posted(form): Posted,
 ) -> Response {
-    let Some(email) = address(&headers) else {
+    let Some((attempt, email)) = begun(&headers) else {
         return redirect(StatusCode::SEE_OTHER, PATH);
     };
     let back = return_to(query.as_deref());
@@ -113,7 +113,7 @@ pub(super) async fn finish(
             code_page(csrf, &back, &email, message)
         })
     };
-    match deps.login.finish(&email, &code).await {
+    match deps.login.finish(&attempt, &code).await {
         Ok(session) => {
             let mut response = set_cookie(
                 redirect(StatusCode::SEE_OTHER, &back),
@@ -227,9 +227,21 @@ fn form(path: &str, back: &str, csrf: String, submit: &str) -> Form {
     }
 }
 
-fn address(headers: &HeaderMap) -> Option<String> {
+/// Value of the cookie: the attempt, which binds the code to this browser, and the address to show.
+fn remembered(attempt: &Secret<String>, email: &str) -> Secret<String> {
+    Secret::new(format!(
+        "{}.{}",
+        attempt.expose(),
+        URL_SAFE_NO_PAD.encode(email)
+    ))
+}
+
+/// The sign-in this browser began.
+fn begun(headers: &HeaderMap) -> Option<(Secret<String>, String)> {
     let cookie = cookies::SIGN_IN.read(headers)?;
-    String::from_utf8(URL_SAFE_NO_PAD.decode(cookie.expose()).ok()?).ok()
+    let (attempt, email) = cookie.expose().rsplit_once('.')?;
+    let email = String::from_utf8(URL_SAFE_NO_PAD.decode(email).ok()?).ok()?;
+    Some((Secret::new(attempt.to_owned()), email))
 }
 
 /// Where to go after sign-in.

@@ -13,16 +13,20 @@ pub(crate) struct TestLogin {
 
 #[tonic::async_trait]
 impl DashboardLogin for TestLogin {
-    async fn start(&self, email: &str) -> Result<(), LoginError> {
+    async fn start(&self, email: &str) -> Result<Secret<String>, LoginError> {
         if email == "often@example.com" {
             return Err(LoginError::TooManyRequests);
         }
         self.mails.lock().unwrap().push(email.to_owned());
-        Ok(())
+        Ok(Secret::new(format!("attempt-of-{email}")))
     }
 
-    async fn finish(&self, email: &str, code: &str) -> Result<Secret<String>, LoginError> {
-        if email == "ada@example.com" && code == "123456" {
+    async fn finish(
+        &self,
+        attempt: &Secret<String>,
+        code: &str,
+    ) -> Result<Secret<String>, LoginError> {
+        if attempt.expose() == "attempt-of-ada@example.com" && code == "123456" {
             return Ok(Secret::new(SESSION.to_owned()));
         }
         Err(LoginError::WrongCode)
