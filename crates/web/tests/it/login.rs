@@ -18,7 +18,12 @@ impl DashboardLogin for TestLogin {
             return Err(LoginError::TooManyRequests);
         }
         self.mails.lock().unwrap().push(email.to_owned());
-        Ok(Secret::new(format!("attempt-of-{email}")))
+        let attempt = if email == "ada@example.com" {
+            "kla_ada"
+        } else {
+            "kla_other"
+        };
+        Ok(Secret::new(attempt.to_owned()))
     }
 
     async fn finish(
@@ -26,7 +31,7 @@ impl DashboardLogin for TestLogin {
         attempt: &Secret<String>,
         code: &str,
     ) -> Result<Secret<String>, LoginError> {
-        if attempt.expose() == "attempt-of-ada@example.com" && code == "123456" {
+        if attempt.expose() == "kla_ada" && code == "123456" {
             return Ok(Secret::new(SESSION.to_owned()));
         }
         Err(LoginError::WrongCode)
