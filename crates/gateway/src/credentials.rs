@@ -59,15 +59,21 @@ fn bearer(value: &str) -> Option<Secret<String>> {
         .then(|| Secret::new(token.to_owned()))
 }
 
+/// A cookie sent twice counts as none, so that no other can shadow ours.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret<String>> {
-    headers
+    let pairs = headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && !value.is_empty())
-        .map(|(_, value)| Secret::new(value.to_owned()))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(value), None) if !value.is_empty() => Some(Secret::new(value.to_owned())),
+        _ => None,
+    }
 }
 
 /// The browser's own word first; `Origin` for browsers that do not send it.
@@ -152,6 +158,8 @@ mod tests {
             Origin::Network
         ));
         assert!(!session(&[("origin", "null")], Origin::Network));
+        let twice = [("cookie", "__Host-keystead_session=s2")];
+        assert!(!session(&twice, Origin::InProcess), "sent twice");
         assert!(
             !session(&[("authorization", "Bearer t")], Origin::InProcess),
             "bearer calls ignore cookies"
