@@ -105,9 +105,9 @@ impl Context {
     /// When the database cannot be read or a key does not open.
     pub async fn keyring(&self, env: EnvironmentId) -> Result<Arc<Keyring>, Internal> {
         let load = self.load_keyring(env);
-        self.keys
-            .keyrings
-            .try_get_with(env, load)
+        // Cold path, on the heap: it must not widen every caller's future.
+        let cache = &self.keys.keyrings;
+        Box::pin(cache.try_get_with(env, Box::pin(load)))
             .await
             .map_err(shared)
     }
@@ -142,9 +142,9 @@ impl Context {
             return Ok(keys);
         }
         let load = self.load_signing_keys(env);
-        self.keys
-            .signing
-            .try_get_with(env, load)
+        // Cold path, on the heap: it must not widen every caller's future.
+        let cache = &self.keys.signing;
+        Box::pin(cache.try_get_with(env, Box::pin(load)))
             .await
             .map_err(shared)
     }

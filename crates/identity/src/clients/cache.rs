@@ -46,9 +46,9 @@ impl Context {
                 .map_err(Internal::new)?;
             Ok::<_, Internal>(found.map(Arc::new))
         };
-        self.clients
-            .0
-            .try_get_with((env, id), load)
+        // Cold path, on the heap: it must not widen every caller's future.
+        let cache = &self.clients.0;
+        Box::pin(cache.try_get_with((env, id), Box::pin(load)))
             .await
             .map_err(shared)
     }

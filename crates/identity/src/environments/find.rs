@@ -71,9 +71,9 @@ impl Context {
             return Ok(site);
         }
         let load = self.load_by_host(host.clone());
-        self.environments
-            .by_host
-            .try_get_with(host, load)
+        // Cold path, on the heap: it must not widen every caller's future.
+        let cache = &self.environments.by_host;
+        Box::pin(cache.try_get_with(host, Box::pin(load)))
             .await
             .map_err(shared)
     }
@@ -83,7 +83,7 @@ impl Context {
         let loopback = matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
         if host == settings.base_url.host() || (settings.dev_mode && loopback) {
             return match self.default_environment().await? {
-                Some(id) => self.site(id).await,
+                Some(id) => Box::pin(self.site(id)).await,
                 None => Ok(None),
             };
         }
@@ -113,9 +113,9 @@ impl Context {
                 None => Ok(None),
             }
         };
-        self.environments
-            .by_id
-            .try_get_with(id, load)
+        // Cold path, on the heap: it must not widen every caller's future.
+        let cache = &self.environments.by_id;
+        Box::pin(cache.try_get_with(id, Box::pin(load)))
             .await
             .map_err(shared)
     }
