@@ -1,0 +1,260 @@
+//! The hosted pages' flows: `web`'s needs met by `agentkit` and `authz`.
+
+use super::connect_form;
+use keystead_agentkit::{
+    AgentKit, Error,
+    links::{CallbackEnd, CallbackError, FormEnd, OpenLink},
+};
+use keystead_authz::{AuthError, Authorizer, Caller, Credentials};
+use keystead_identity::Site;
+use keystead_store::StoreError;
+use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret};
+use keystead_web::connect::{
+    Answers, Browser, ConnectError, ConnectFlow, Consent, Finished, Link, Opened, Submitted,
+};
+use std::sync::Arc;
+use url::form_urlencoded::Serializer;
+
+/// What the proof of the browser is hashed for.
+const PROOF: &str = "member verification";
+
+/// Connects accounts in the browser.
+pub(crate) struct HostedConnect {
+    pub(crate) agentkit: AgentKit,
+    pub(crate) authorizer: Authorizer,
+}
+
+#[tonic::async_trait]
+impl ConnectFlow for HostedConnect {
+    async fn open(&self, browser: &Browser, link: &Link) -> Result<Opened, ConnectError> {
+        let site = self.site(browser).await?;
+        let env = site.environment.id;
+        let opened = self.link(env, link).await?;
+        let grounds = &opened.grounds;
+        if grounds.connection.kind.is_redirect() && !grounds.asks_before_consent() {
+            return Ok(Opened::Provider(self.consent(env, &opened).await?));
+        }
+        let form = connect_form::form(&site, grounds);
+        let mut tx = self.agentkit.ctx().db.begin(env).await.map_err(store)?;
+        let portal = self
+            .authorizer
+            .begin_portal_session(&mut tx, grounds.account.id)
+            .await?;
+        tx.commit().await.map_err(store)?;
+        Ok(Opened::Form { form, portal })
+    }
+
+    async fn submit(
+        &self,
+        browser: &Browser,
+        link: &Link,
+        answers: Answers,
+    ) -> Result<Submitted, ConnectError> {
+        let site = self.site(browser).await?;
+        let env = site.environment.id;
+        let opened = self.link(env, link).await?;
+        let account = opened.grounds.account.id;
+        let credentials = Credentials {
+            portal_cookie: browser.portal.clone(),
+            ..Credentials::default()
+        };
+        let visitor = self.caller(&site, &credentials).await?;
+        if visitor.only_account() != Some(account) {
+            return Err(ConnectError::SessionExpired);
+        }
+        let answers = connect_form::answers(&opened.grounds, &answers);
+        let end = self.agentkit.submit_form(env, &opened, answers).await;
+        match end.map_err(refused)? {
+            FormEnd::Connected => {
+                let mut tx = self.agentkit.ctx().db.begin(env).await.map_err(store)?;
+                self.authorizer.end_portal_sessions(&mut tx, account).await?;
+                tx.commit().await.map_err(store)?;
+                Ok(Submitted::Finished(Finished::Connected))
+            }
+            FormEnd::Provider(consent) => Ok(Submitted::Provider(Consent {
+                url: consent.url,
+                provider: opened.grounds.provider.display_name.clone(),
+                connect: consent.browser,
+            })),
+            FormEnd::Wrong(violations) => Ok(Submitted::Wrong {
+                form: connect_form::form(&site, &opened.grounds),
+                violations,
+            }),
+        }
+    }
+
+    async fn callback(
+        &self,
+        browser: &Browser,
+        connection: ConnectionId,
+        parameters: &[(String, String)],
+    ) -> Result<Finished, ConnectError> {
+        let env = self.site(browser).await?.environment.id;
+        let query = Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        let cookie = browser.connect.as_ref();
+        let end = self
+            .agentkit
+            .finish_consent(env, connection, cookie, &query)
+            .await;
+        match end {
+            Ok(CallbackEnd::Connected) => Ok(Finished::Connected),
+            Ok(CallbackEnd::Application(url)) => Ok(Finished::Application(url)),
+            Ok(CallbackEnd::SignIn(request)) => {
+                let cookie = cookie.ok_or(ConnectError::InvalidState)?;
+                let proof = self.proof(&request, cookie);
+                Ok(Finished::SignIn {
+                    request: format!("{}{proof}", request.expose()),
+                })
+            }
+            Err(error) => Err(self.failed(env, connection, error).await),
+        }
+    }
+
+    async fn verify_member(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<Finished, ConnectError> {
+        let site = self.site(browser).await?;
+        // SECURITY: the proof ties the request to the browser that went through the consent, so
+        // that nobody can make a member finish an authorization of his own.
+        let split = request.len().checked_sub(PROOF_CHARACTERS);
+        let (request, proof) = split
+            .and_then(|at| request.split_at_checked(at))
+            .ok_or(ConnectError::SessionExpired)?;
+        let request = Secret::new(request.to_owned());
+        let cookie = browser
+            .connect
+            .as_ref()
+            .ok_or(ConnectError::SessionExpired)?;
+        if !self.proves(&request, cookie, proof) {
+            return Err(ConnectError::SessionExpired);
+        }
+        let credentials = Credentials {
+            session_cookie: browser.member_session.clone(),
+            ..Credentials::default()
+        };
+        let member = self.caller(&site, &credentials).await?;
+        member
+            .require_member()
+            .map_err(|_| ConnectError::SessionExpired)?;
+        let env = site.environment.id;
+        self.agentkit
+            .verify_member(env, &member.actor(), &request)
+            .await
+            .map_err(refused)?;
+        Ok(Finished::Connected)
+    }
+}
+
+/// A hash in hexadecimal.
+const PROOF_CHARACTERS: usize = 64;
+
+impl HostedConnect {
+    async fn site(&self, browser: &Browser) -> Result<Arc<Site>, ConnectError> {
+        let found = self.agentkit.ctx().site_by_host(&browser.host).await?;
+        found.ok_or(ConnectError::SessionExpired)
+    }
+
+    async fn link(&self, env: EnvironmentId, link: &Link) -> Result<OpenLink, ConnectError> {
+        let opened = self.agentkit.open_link(env, &link.token, &link.state).await;
+        opened.map_err(refused)
+    }
+
+    async fn consent(&self, env: EnvironmentId, link: &OpenLink) -> Result<Consent, ConnectError> {
+        let consent = self.agentkit.begin_consent(env, link).await;
+        let consent = consent.map_err(refused)?;
+        Ok(Consent {
+            url: consent.url,
+            provider: link.grounds.provider.display_name.clone(),
+            connect: consent.browser,
+        })
+    }
+
+    async fn caller(
+        &self,
+        site: &Site,
+        credentials: &Credentials,
+    ) -> Result<Caller, ConnectError> {
+        let caller = self.authorizer.authenticate(site, credentials).await;
+        caller.map_err(|error| match error {
+            AuthError::Internal(cause) => ConnectError::Internal(cause),
+            _ => ConnectError::SessionExpired,
+        })
+    }
+
+    fn proof(&self, request: &Secret<String>, cookie: &Secret<String>) -> String {
+        hex::encode(self.hash(request, cookie).as_bytes())
+    }
+
+    fn proves(&self, request: &Secret<String>, cookie: &Secret<String>, proof: &str) -> bool {
+        let sent = hex::decode(proof).ok();
+        let sent = sent
+            .as_deref()
+            .and_then(keystead_crypto::TokenHash::from_bytes);
+        sent == Some(self.hash(request, cookie))
+    }
+
+    fn hash(
+        &self,
+        request: &Secret<String>,
+        cookie: &Secret<String>,
+    ) -> keystead_crypto::TokenHash {
+        let both = Secret::new(format!("{}.{}", request.expose(), cookie.expose()));
+        self.agentkit.ctx().keys.hasher.hash(PROOF, both.expose())
+    }
+
+    /// The page's form of a failed callback, with the name of the service.
+    async fn failed(
+        &self,
+        env: EnvironmentId,
+        connection: ConnectionId,
+        error: CallbackError,
+    ) -> ConnectError {
+        let provider = async || match self.agentkit.connection(env, connection).await {
+            Ok(connection) => match self.agentkit.provider(env, &connection.provider_key).await {
+                Ok(provider) => provider.display_name.clone(),
+                Err(_) => connection.provider_key,
+            },
+            Err(_) => "The service".to_owned(),
+        };
+        match error {
+            CallbackError::InvalidState => ConnectError::InvalidState,
+            CallbackError::SessionExpired => ConnectError::SessionExpired,
+            CallbackError::Denied(denial) => ConnectError::Provider {
+                code: denial.code,
+                provider: provider().await,
+                retry: None,
+            },
+            CallbackError::Exchange(_) | CallbackError::PostAuth(_) => ConnectError::Exchange {
+                description: error.to_string(),
+                provider: provider().await,
+                retry: None,
+            },
+            CallbackError::NoVerifyUrl => ConnectError::Configuration {
+                description: error.to_string(),
+            },
+            CallbackError::Other(cause) => refused(cause),
+        }
+    }
+}
+
+fn refused(error: Error) -> ConnectError {
+    match error {
+        Error::AuthRequestNotFound => ConnectError::SessionExpired,
+        Error::ConnectionDisabled(_) | Error::ConnectionNotFound(_) => {
+            ConnectError::ConnectionUnavailable
+        }
+        Error::RateLimited(_) => ConnectError::TooManyRequests,
+        Error::Internal(cause) => ConnectError::Internal(cause),
+        other => ConnectError::Configuration {
+            description: other.to_string(),
+        },
+    }
+}
+
+fn store(error: StoreError) -> ConnectError {
+    ConnectError::Internal(Internal::new(error))
+}

@@ -1,0 +1,8 @@
+//! What joins crates that do not know each other: the pages' needs and the domain's services.
+
+mod connect;
+mod connect_form;
+mod login;
+
+pub(crate) use connect::HostedConnect;
+pub(crate) use login::MemberLogin;

@@ -1,0 +1,137 @@
+//! What runs beside requests: token refresh, housekeeping, the node's heartbeat.
+
+use crate::{installation::NODE_LIFETIME, wiring::App};
+use keystead_store::{
+    leases,
+    nodes::{self, Node},
+};
+use keystead_types::Internal;
+use std::time::Duration;
+use tokio::{task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+const REFRESH_PERIOD: Duration = Duration::from_secs(30);
+/// Nodes that started together must not ask together.
+const REFRESH_JITTER: Duration = Duration::from_secs(5);
+/// Accounts refreshed before the next look at the clock and at the shutdown.
+const REFRESH_BATCH: u32 = 16;
+const FLUSH_PERIOD: Duration = Duration::from_secs(30);
+const PURGE_PERIOD: Duration = Duration::from_secs(5 * 60);
+/// Expired leases are kept this long for their version numbers.
+const LEASE_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Starts all jobs. They end soon after `stop`; a refresh that has begun is finished first, because
+/// its answer may be the only copy of a new refresh token.
+pub(crate) fn start(app: &App, stop: &CancellationToken) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    jobs.spawn(refresh(app.clone(), stop.clone()));
+    jobs.spawn(flush(app.clone(), stop.clone()));
+    jobs.spawn(purge(app.clone(), stop.clone()));
+    jobs
+}
+
+/// Waits; `false` when it is time to stop.
+async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = sleep(duration) => true,
+    }
+}
+
+async fn refresh(app: App, stop: CancellationToken) {
+    while pause(&stop, REFRESH_PERIOD + jitter(&app)).await {
+        loop {
+            match app.agentkit.refresh_due(REFRESH_BATCH).await {
+                Ok(seen) if seen >= REFRESH_BATCH as usize && !stop.is_cancelled() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "tokens could not be refreshed in the background");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn jitter(app: &App) -> Duration {
+    let mut byte = [0];
+    app.ctx.rng.fill(&mut byte);
+    REFRESH_JITTER * u32::from(byte[0]) / 256
+}
+
+async fn flush(app: App, stop: CancellationToken) {
+    while pause(&stop, FLUSH_PERIOD).await {
+        if let Err(error) = app.authorizer.flush_uses().await {
+            tracing::warn!(%error, "times of last use could not be stored");
+        }
+    }
+}
+
+async fn purge(app: App, stop: CancellationToken) {
+    while pause(&stop, PURGE_PERIOD).await {
+        if let Err(error) = purge_once(&app).await {
+            tracing::warn!(%error, "expired rows could not be removed");
+        }
+    }
+}
+
+async fn purge_once(app: &App) -> Result<(), Internal> {
+    app.authorizer.purge().await?;
+    let before = app.ctx.clock.now().minus(LEASE_MEMORY);
+    let mut tx = app.ctx.db.begin_admin().await.map_err(Internal::new)?;
+    leases::purge(&mut tx, before).await.map_err(Internal::new)?;
+    tx.commit().await.map_err(Internal::new)
+}
+
+/// Keeps the node number until `ended`, when nothing makes ids any more, and gives it back.
+///
+/// # Errors
+/// When the number was lost; `stop` is then cancelled, because another process may have the number
+/// and make the same ids.
+pub(crate) async fn keep_node_number(
+    app: App,
+    node: Node,
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut kept_until = tokio::time::Instant::now() + NODE_LIFETIME;
+    while pause(&ended, NODE_LIFETIME / 3).await {
+        let began = tokio::time::Instant::now();
+        let is_kept = match beat(&app, &node).await {
+            Ok(is_kept) => {
+                kept_until = began + NODE_LIFETIME;
+                is_kept
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the node number could not be renewed");
+                began < kept_until
+            }
+        };
+        if !is_kept {
+            stop.cancel();
+            anyhow::bail!("the node number {} was lost", node.number);
+        }
+    }
+    if let Err(error) = release(&app, &node).await {
+        tracing::warn!(%error, "the node number could not be given back");
+    }
+    Ok(())
+}
+
+async fn beat(app: &App, node: &Node) -> Result<bool, Internal> {
+    let now = app.ctx.clock.now();
+    let mut tx = app.ctx.db.begin_admin().await.map_err(Internal::new)?;
+    let kept = nodes::heartbeat(&mut tx, node, now, now.plus(NODE_LIFETIME))
+        .await
+        .map_err(Internal::new)?;
+    tx.commit().await.map_err(Internal::new)?;
+    Ok(kept)
+}
+
+async fn release(app: &App, node: &Node) -> Result<(), Internal> {
+    let mut tx = app.ctx.db.begin_admin().await.map_err(Internal::new)?;
+    nodes::release(&mut tx, node, app.ctx.clock.now())
+        .await
+        .map_err(Internal::new)?;
+    tx.commit().await.map_err(Internal::new)
+}

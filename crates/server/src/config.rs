@@ -1,0 +1,296 @@
+//! The configuration: a TOML file, overridden by `KEYSTEAD_` environment variables.
+
+use anyhow::{Result, bail};
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use ipnet::IpNet;
+use keystead_identity::BaseUrl;
+use keystead_net::HostPattern;
+use serde::Deserialize;
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Everything an operator can set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) database: Database,
+    pub(crate) root_key: RootKeySource,
+    #[serde(default)]
+    pub(crate) outbound: Outbound,
+    #[serde(default)]
+    pub(crate) mail: Mail,
+    #[serde(default)]
+    pub(crate) seed: Seed,
+}
+
+/// Where the server listens and what it is called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Public origin, for example `https://auth.example.com`.
+    pub(crate) public_url: String,
+    /// Address of the main listener.
+    #[serde(default = "default_listen")]
+    pub(crate) listen: SocketAddr,
+    /// Address of the admin listener (health, metrics); keep it private.
+    #[serde(default = "default_admin")]
+    pub(crate) admin_listen: SocketAddr,
+    /// Certificate chain (PEM). Without it the listener is plain, for a proxy in front.
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Private key (PEM).
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Networks of the proxies in front whose `X-Forwarded-*` headers are believed, as CIDR.
+    #[serde(default)]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Longest wait for running requests at shutdown, in seconds.
+    #[serde(default = "default_drain")]
+    pub(crate) drain_seconds: u64,
+}
+
+/// The database.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    /// `sqlite:/path/to/file` or `postgres://…`.
+    pub(crate) url: String,
+    /// Connections per node (PostgreSQL).
+    #[serde(default = "default_connections")]
+    pub(crate) max_connections: u32,
+    /// Give up durability of the last moments for speed (SQLite `synchronous=NORMAL`).
+    #[serde(default)]
+    pub(crate) relaxed_durability: bool,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("url", &shown_url(&self.url))
+            .field("max_connections", &self.max_connections)
+            .field("relaxed_durability", &self.relaxed_durability)
+            .finish()
+    }
+}
+
+/// A URL without user and password.
+pub(crate) fn shown_url(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+        Some((scheme, (_, host))) => format!("{scheme}://…@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+/// Where the root key comes from: exactly one of the three.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RootKeySource {
+    /// File with 32 bytes in base64 or hex, readable by the server alone.
+    pub(crate) file: Option<PathBuf>,
+    /// Name of an environment variable that holds it.
+    pub(crate) environment: Option<String>,
+    /// Name of a systemd credential (`LoadCredential=`).
+    pub(crate) systemd_credential: Option<String>,
+}
+
+/// What the server itself may reach.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outbound {
+    /// Private networks that connectors may reach, as CIDR.
+    #[serde(default)]
+    pub(crate) allowed_networks: Vec<IpNet>,
+    /// Internal hosts that connectors may reach; `*.` in front stands for all names below.
+    #[serde(default)]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Further certificate authorities (PEM).
+    #[serde(default)]
+    pub(crate) extra_ca: Vec<PathBuf>,
+}
+
+/// How mail leaves.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mail {
+    /// SMTP server: `smtps://user:password@host`, `smtp://…` (STARTTLS) or `smtp+plain://…` (a
+    /// relay on this machine). Without it mails are written to `folder`.
+    pub(crate) smtp_url: Option<String>,
+    /// Sender address.
+    pub(crate) from: Option<String>,
+    /// Folder for mails when there is no SMTP server.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail")
+            .field("smtp_url", &self.smtp_url.as_deref().map(shown_url))
+            .field("from", &self.from)
+            .field("folder", &self.folder)
+            .finish()
+    }
+}
+
+/// Values of the first start; never applied again (DB-002).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seed {
+    /// E-mail of the first dashboard member.
+    pub(crate) admin_email: Option<String>,
+    /// Name of the workspace.
+    pub(crate) workspace_name: Option<String>,
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8443))
+}
+
+fn default_admin() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9443))
+}
+
+const fn default_drain() -> u64 {
+    30
+}
+
+const fn default_connections() -> u32 {
+    16
+}
+
+/// Reads the file (when given) and the environment, and checks what can be checked alone.
+///
+/// Every mistake is reported, not only the first.
+pub(crate) fn load(path: Option<&Path>) -> Result<Config> {
+    let mut figment = Figment::new();
+    if let Some(path) = path {
+        if !path.is_file() {
+            bail!("the configuration file {} does not exist", path.display());
+        }
+        figment = figment.merge(Toml::file(path));
+    }
+    // Other variables of ours have no double underscore.
+    let variables = Env::prefixed("KEYSTEAD_")
+        .filter(|name| name.as_str().contains("__"))
+        .split("__");
+    read(&figment.merge(variables))
+}
+
+fn read(figment: &Figment) -> Result<Config> {
+    let config: Config = match figment.extract() {
+        Ok(config) => config,
+        Err(error) => {
+            let found: Vec<String> = error.into_iter().map(|one| one.to_string()).collect();
+            bail!("the configuration is wrong: {}", found.join("; "));
+        }
+    };
+    let problems = problems(&config);
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        bail!("the configuration is wrong: {}", problems.join("; "));
+    }
+}
+
+fn problems(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut say = |text: &str| found.push(text.to_owned());
+    if BaseUrl::parse(&config.server.public_url).is_err() {
+        say("server.public_url must be an origin such as https://auth.example.com");
+    }
+    if config.server.tls_certificate.is_some() != config.server.tls_key.is_some() {
+        say("set both server.tls_certificate and server.tls_key, or neither");
+    }
+    let key = &config.root_key;
+    let sources = [
+        key.file.is_some(),
+        key.environment.is_some(),
+        key.systemd_credential.is_some(),
+    ];
+    if sources.iter().filter(|given| **given).count() != 1 {
+        say("set exactly one of root_key.file, root_key.environment and root_key.systemd_credential");
+    }
+    let schemes = ["sqlite:", "postgres://", "postgresql://"];
+    if !schemes.iter().any(|scheme| config.database.url.starts_with(scheme)) {
+        say("database.url must start with sqlite: or postgres://");
+    }
+    if config.database.max_connections == 0 {
+        say("database.max_connections must be at least 1");
+    }
+    for host in &config.outbound.allowed_hosts {
+        if host.parse::<HostPattern>().is_err() {
+            say(&format!("outbound.allowed_hosts: `{host}` is not a host name, with or without *. in front"));
+        }
+    }
+    if let Some(url) = &config.mail.smtp_url {
+        if crate::mail::settings(url, "").is_none() {
+            say("mail.smtp_url must look like smtps://user:password@mail.example.com");
+        }
+        if config.mail.from.is_none() {
+            say("mail.from is needed with mail.smtp_url");
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        read(&Figment::new().merge(Toml::string(text)))
+    }
+
+    const GOOD: &str = r#"
+        [server]
+        public_url = "https://auth.example.com"
+        [database]
+        url = "sqlite:/var/lib/keystead/keystead.db"
+        [root_key]
+        file = "/etc/keystead/root.key"
+    "#;
+
+    /// DB-201
+    #[test]
+    fn a_small_file_is_enough() {
+        let config = parse(GOOD).unwrap();
+        assert_eq!(config.server.drain_seconds, 30);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (from, to, part) in [
+            ("https://auth.example.com", "auth.example.com", "public_url"),
+            ("sqlite:", "mysql:", "database.url"),
+            ("file =", "fil =", "fil"),
+            ("file = \"/etc/keystead/root.key\"", "", "exactly one"),
+        ] {
+            let error = parse(&GOOD.replace(from, to)).unwrap_err();
+            assert!(format!("{error:#}").contains(part), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let text = GOOD
+            .replace("https://auth", "auth")
+            .replace("sqlite:", "mysql:");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("public_url") && error.contains("database.url"), "{error}");
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let text = GOOD.replace(
+            "sqlite:/var/lib/keystead/keystead.db",
+            "postgres://u:hunter2@h:5432/d",
+        ) + "[mail]\nsmtp_url = \"smtps://u:hunter2@mail.test\"\nfrom = \"a@b.test\"";
+        let shown = format!("{:?}", parse(&text).unwrap());
+        assert!(shown.contains("postgres://…@h:5432/d") && shown.contains("smtps://…@mail.test"), "{shown}");
+        assert!(!shown.contains("hunter2"));
+    }
+}

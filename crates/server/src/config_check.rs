@@ -1,0 +1,19 @@
+//! `keystead config check`.
+
+use crate::{cli::ConfigArgs, config, tell};
+use std::process::ExitCode;
+
+/// Reads the configuration and prints it without secrets, or every mistake in it.
+pub(crate) fn run(args: &ConfigArgs) -> ExitCode {
+    match config::load(args.config.as_deref()) {
+        Ok(config) => {
+            tell::line(format!("{config:#?}"));
+            tell::line("the configuration is complete");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tell::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

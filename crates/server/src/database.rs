@@ -1,0 +1,78 @@
+//! Opening the configured database.
+
+use crate::{config, data_folder};
+use anyhow::{Context, Result, bail};
+use keystead_store::{DatabaseConfig, Db, Engine, Synchronous};
+use keystead_types::Secret;
+use std::{fs::File, path::PathBuf};
+
+/// An open database, and for SQLite the lock that keeps a second server away.
+pub(crate) struct Opened {
+    pub(crate) db: Db,
+    _lock: Option<File>,
+}
+
+/// What the store needs to know.
+pub(crate) fn config(settings: &config::Database) -> DatabaseConfig {
+    match sqlite_path(&settings.url) {
+        Some(path) => DatabaseConfig::Sqlite {
+            path,
+            synchronous: if settings.relaxed_durability {
+                Synchronous::Normal
+            } else {
+                Synchronous::Full
+            },
+        },
+        None => DatabaseConfig::Postgres {
+            url: Secret::new(settings.url.clone()),
+            max_connections: settings.max_connections,
+        },
+    }
+}
+
+/// The file of a `sqlite:` URL; `None` for PostgreSQL.
+pub(crate) fn sqlite_path(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// Opens it for a server, or for a command that must not run beside one.
+pub(crate) async fn open_alone(config: &DatabaseConfig) -> Result<Opened> {
+    let lock = match config {
+        DatabaseConfig::Sqlite { path, .. } => {
+            let mut name = path.clone().into_os_string();
+            name.push(".lock");
+            Some(data_folder::lock(&PathBuf::from(name))?)
+        }
+        DatabaseConfig::Postgres { .. } => None,
+    };
+    let db = open(config).await?;
+    Ok(Opened { db, _lock: lock })
+}
+
+/// Opens it beside a server that may be running.
+pub(crate) async fn open(config: &DatabaseConfig) -> Result<Db> {
+    Db::open(config).await.context("open the database")
+}
+
+/// Brings the tables up to date.
+pub(crate) async fn migrate(db: &Db) -> Result<()> {
+    db.migrate().await.context("bring the database schema up to date")
+}
+
+/// Refuses a database that is not at the version of this release.
+pub(crate) async fn require_current(db: &Db) -> Result<()> {
+    let (applied, latest) = db.schema_version().await.context("read the schema version")?;
+    if applied != latest {
+        bail!("the database has schema version {applied}, this release works with {latest}: run `keystead migrate`");
+    }
+    Ok(())
+}
+
+/// Name for people.
+pub(crate) fn name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SQLite",
+        Engine::Postgres => "PostgreSQL",
+    }
+}

@@ -1,0 +1,139 @@
+//! `keystead serve`: production, from a configuration file.
+
+use crate::{
+    cli::ConfigArgs,
+    clock::SystemClock,
+    config::{self, Config},
+    database, installation,
+    logging::{self, LogFormat},
+    mail, root_key, run, tell, wiring,
+};
+use anyhow::{Context as _, Result, bail};
+use keystead_agentkit::catalogue::Catalogue;
+use keystead_gateway::{
+    Metrics,
+    listener::{Listener, Settings, proxy::TrustedProxies, tls::Certificate},
+};
+use keystead_identity::{BaseUrl, FirstStart, environments::EnvironmentKind};
+use keystead_net::{Policy, certificates_from_pem};
+use keystead_store::installation as rows;
+use prometheus_client::registry::Registry;
+use std::{fs, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+
+/// Serves until stopped.
+pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
+    let config = config::load(args.config.as_deref())?;
+    logging::start(LogFormat::Json);
+    let root_key = root_key::load(&config.root_key)?;
+    let base_url = BaseUrl::parse(&config.server.public_url)?;
+    let url = base_url.to_string();
+    let certificate = certificate(&config).await?;
+
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let drain = Duration::from_secs(config.server.drain_seconds);
+    let settings = Settings {
+        certificate: certificate.clone(),
+        drain,
+        trusted_proxies: TrustedProxies(config.server.trusted_proxies.clone()),
+        strict_transport_security: base_url.is_https(),
+        ..Settings::default()
+    };
+    let listener = Listener::bind(config.server.listen, settings, metrics.clone())
+        .await
+        .with_context(|| format!("listen on {}", config.server.listen))?;
+    let admin = TcpListener::bind(config.server.admin_listen)
+        .await
+        .with_context(|| format!("listen on {} for the admin listener", config.server.admin_listen))?;
+
+    let opened = database::open_alone(&database::config(&config.database)).await?;
+    database::migrate(&opened.db).await?;
+    let is_empty = rows::find(&mut opened.db.read_admin()).await?.is_none();
+    let seed = first_start(&config, is_empty)?;
+    let installation =
+        installation::open(opened.db.clone(), root_key, base_url, false, seed).await?;
+    if let Some(created) = &installation.created {
+        tracing::info!(workspace = %created.workspace, member = %created.member.email,
+            "first start: sign in to the dashboard with a code sent to this address");
+    }
+    let app = wiring::assemble(wiring::Parts {
+        ctx: installation.ctx,
+        holder: installation.holder,
+        outbound: outbound(&config)?,
+        catalogue: Catalogue::embedded(),
+        mailer: mail::mailer(&config.mail, Arc::new(SystemClock))?,
+        sandbox: None,
+        metrics,
+    })?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), %url, listen = %listener.local_addr()?,
+        admin = %admin.local_addr()?, tls = certificate.is_some(),
+        database = database::name(opened.db.engine()), "starting"
+    );
+    let admin_address = admin.local_addr()?;
+    let server = run::Server {
+        app,
+        node: installation.node,
+        listeners: vec![listener],
+        admin,
+        registry,
+        certificate,
+        drain,
+    };
+    run::until_stopped(server, move || {
+        tell::line(format!("admin http://{admin_address}"));
+        tell::line(format!("ready {url}"));
+    })
+    .await
+}
+
+/// The certificate from its files; `None` for a plain listener behind a proxy.
+pub(crate) async fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>> {
+    let (Some(chain), Some(key)) = (&config.server.tls_certificate, &config.server.tls_key) else {
+        return Ok(None);
+    };
+    let certificate = Certificate::load(chain.clone(), key.clone())
+        .await
+        .context("load the certificate")?;
+    Ok(Some(Arc::new(certificate)))
+}
+
+fn first_start(config: &Config, is_empty: bool) -> Result<FirstStart> {
+    let admin_email = config.seed.admin_email.clone();
+    if is_empty && admin_email.is_none() {
+        bail!("the database is empty: set seed.admin_email to the address of the first dashboard member");
+    }
+    Ok(FirstStart {
+        workspace_name: config
+            .seed
+            .workspace_name
+            .clone()
+            .unwrap_or_else(|| "Workspace".to_owned()),
+        admin_email: admin_email.unwrap_or_default(),
+        admin_first_name: String::new(),
+        admin_last_name: String::new(),
+        default_environment: EnvironmentKind::Production,
+    })
+}
+
+/// What the server may reach.
+pub(crate) fn outbound(config: &Config) -> Result<keystead_net::Settings> {
+    let outbound = &config.outbound;
+    let mut extra_roots = Vec::new();
+    for path in &outbound.extra_ca {
+        let pem = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        let found = certificates_from_pem(&pem);
+        extra_roots.extend(found.with_context(|| format!("read {}", path.display()))?);
+    }
+    let hosts = outbound.allowed_hosts.iter().map(|host| host.parse());
+    Ok(keystead_net::Settings {
+        policy: Policy {
+            allow_http: false,
+            allowed: outbound.allowed_networks.clone(),
+            allowed_hosts: hosts.collect::<Result<_, _>>()?,
+        },
+        extra_roots,
+        ..keystead_net::Settings::default()
+    })
+}

@@ -1,0 +1,95 @@
+//! Puts the parts of the product together.
+
+use crate::{
+    adapters::{HostedConnect, MemberLogin},
+    routes,
+};
+use anyhow::{Context as _, Result};
+use keystead_agentkit::{AgentKit, catalogue::Catalogue};
+use keystead_authz::Authorizer;
+use keystead_gateway::{Endpoints, Gateway, Metrics, Pipeline, Wiring};
+use keystead_identity::Context;
+use keystead_net::{
+    GuardedClient, Settings as Outbound,
+    mail::{Mailbox, Mailer},
+};
+use std::sync::Arc;
+
+/// What an installation is made of.
+pub(crate) struct Parts {
+    pub(crate) ctx: Context,
+    /// Names this run of this process.
+    pub(crate) holder: String,
+    pub(crate) outbound: Outbound,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    /// The mailbox the sandbox shows; `None` for no sandbox.
+    pub(crate) sandbox: Option<Mailbox>,
+    pub(crate) metrics: Metrics,
+}
+
+/// The assembled product.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) ctx: Context,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) agentkit: AgentKit,
+    pub(crate) gateway: Gateway,
+}
+
+/// Context → domain handles → services → pipeline → pages → gateway.
+pub(crate) fn assemble(parts: Parts) -> Result<App> {
+    let Parts {
+        ctx,
+        holder,
+        outbound,
+        catalogue,
+        mailer,
+        sandbox,
+        metrics,
+    } = parts;
+    let authorizer = Authorizer::new(ctx.clone());
+    let http = GuardedClient::new(outbound).context("set up outbound requests")?;
+    let agentkit = AgentKit::new(ctx.clone(), http, catalogue, holder);
+
+    let services = keystead_api::routes(keystead_api::App {
+        ctx: ctx.clone(),
+        authorizer: authorizer.clone(),
+        agentkit: agentkit.clone(),
+    });
+    let wiring = Wiring::new(Arc::new(authorizer.clone()), ctx.rng.clone(), services)
+        .context("read the contract")?;
+    let pipeline = Pipeline::new(Wiring { metrics, ..wiring }).context("read the contract")?;
+
+    let pages = keystead_web::router(&keystead_web::Deps {
+        connect: Arc::new(HostedConnect {
+            agentkit: agentkit.clone(),
+            authorizer: authorizer.clone(),
+        }),
+        login: Arc::new(MemberLogin {
+            authorizer: authorizer.clone(),
+            mailer,
+        }),
+        services: pipeline.services(),
+        hasher: ctx.keys.hasher.clone(),
+        rng: ctx.rng.clone(),
+    });
+    let pages = match sandbox {
+        Some(mailbox) => pages.merge(keystead_sandbox::router(keystead_sandbox::Config {
+            clock: ctx.clock.clone(),
+            rng: ctx.rng.clone(),
+            mailbox,
+            clients: Vec::new(),
+        })),
+        None => pages,
+    };
+    let endpoints = Endpoints::new(Arc::new(authorizer.clone()), agentkit.clone());
+    let gateway = Gateway::new(pipeline, routes::fallback(endpoints, pages))
+        .context("read the contract's HTTP bindings")?;
+    Ok(App {
+        ctx,
+        authorizer,
+        agentkit,
+        gateway,
+    })
+}
