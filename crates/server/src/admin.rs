@@ -55,7 +55,8 @@ pub(crate) async fn serve(
 async fn ready(State(admin): State<Admin>) -> Response {
     let draining = admin.draining.is_cancelled();
     let checks = timeout(CHECK_TIMEOUT, check(&admin.ctx)).await;
-    let (schema, keys) = checks.unwrap_or((Err("the database does not answer"), Err("not checked")));
+    let (schema, keys) =
+        checks.unwrap_or((Err("the database does not answer"), Err("not checked")));
     let is_ready = !draining && schema.is_ok() && keys.is_ok();
     let text = |result: Result<(), &'static str>| result.err().unwrap_or("ok");
     let body = json!({
@@ -129,8 +130,16 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let counters = self.db.write_counters();
         for (name, help, value) in [
-            ("keystead_store_transactions", "Durable write transactions", counters.transactions),
-            ("keystead_store_commits", "Commits of the engine", counters.commits),
+            (
+                "keystead_store_transactions",
+                "Durable write transactions",
+                counters.transactions,
+            ),
+            (
+                "keystead_store_commits",
+                "Commits of the engine",
+                counters.commits,
+            ),
             (
                 "keystead_agentkit_calls_not_logged",
                 "Calls whose log row was dropped",
@@ -138,7 +147,12 @@ impl Collector for Process {
             ),
         ] {
             let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
         }
         if let Some(bytes) = resident_bytes() {
             let gauge = ConstGauge::new(bytes);
@@ -152,7 +166,9 @@ impl Collector for Process {
 /// From the kernel's `VmRSS`, which is in kilobytes.
 fn resident_bytes() -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

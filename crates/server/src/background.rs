@@ -79,7 +79,9 @@ async fn purge_once(app: &App) -> Result<(), Internal> {
     app.authorizer.purge().await?;
     let before = app.ctx.clock.now().minus(LEASE_MEMORY);
     let mut tx = app.ctx.db.begin_admin().await.map_err(Internal::new)?;
-    leases::purge(&mut tx, before).await.map_err(Internal::new)?;
+    leases::purge(&mut tx, before)
+        .await
+        .map_err(Internal::new)?;
     tx.commit().await.map_err(Internal::new)
 }
 

@@ -24,10 +24,17 @@ pub(crate) async fn create(args: &ConfigArgs, to: &Path) -> Result<()> {
     db.close().await;
     let read = backup::verify(to).await.context("read the backup back")?;
     if read != written {
-        bail!("{} is not what was written: the disk may be failing", to.display());
+        bail!(
+            "{} is not what was written: the disk may be failing",
+            to.display()
+        );
     }
     let rows: u64 = written.tables.iter().map(|(_, rows)| rows).sum();
-    tell::line(format!("{} holds {rows} rows, sha256 {}", to.display(), written.sha256));
+    tell::line(format!(
+        "{} holds {rows} rows, sha256 {}",
+        to.display(),
+        written.sha256
+    ));
     tell::line("keep the root key with it, in another place: without the key its secrets are lost");
     Ok(())
 }

@@ -35,16 +35,20 @@ pub(crate) fn ensure(folder: &Path) -> Result<LocalCertificate> {
         key: folder.join("localhost.key"),
         bundle: folder.join("ca-bundle.pem"),
     };
-    if files.ca.is_file() && files.chain.is_file() && files.key.is_file() && files.bundle.is_file() {
+    if files.ca.is_file() && files.chain.is_file() && files.key.is_file() && files.bundle.is_file()
+    {
         return Ok(files);
     }
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     let ca_key = KeyPair::generate().context("make the local authority's key")?;
     let mut ca = CertificateParams::default();
-    ca.distinguished_name.push(DnType::CommonName, "Keystead development CA");
+    ca.distinguished_name
+        .push(DnType::CommonName, "Keystead development CA");
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca_certificate = ca.self_signed(&ca_key).context("sign the local authority")?;
+    let ca_certificate = ca
+        .self_signed(&ca_key)
+        .context("sign the local authority")?;
     let issuer = Issuer::from_params(&ca, &ca_key);
 
     let key = KeyPair::generate().context("make the server key")?;
@@ -55,10 +59,13 @@ pub(crate) fn ensure(folder: &Path) -> Result<LocalCertificate> {
         "::1".to_owned(),
     ])
     .context("name the server certificate")?;
-    leaf.distinguished_name.push(DnType::CommonName, "localhost");
+    leaf.distinguished_name
+        .push(DnType::CommonName, "localhost");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.use_authority_key_identifier_extension = true;
-    let certificate = leaf.signed_by(&key, &issuer).context("sign the server certificate")?;
+    let certificate = leaf
+        .signed_by(&key, &issuer)
+        .context("sign the server certificate")?;
 
     let ca_pem = ca_certificate.pem();
     let mut bundle = fs::read_to_string(SYSTEM_ROOTS).unwrap_or_default();
@@ -98,6 +105,10 @@ mod tests {
         assert_eq!(fs::read(&again.chain).unwrap(), chain);
         let mode = fs::metadata(&again.key).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(fs::read_to_string(&again.bundle).unwrap().contains(&fs::read_to_string(&again.ca).unwrap()));
+        assert!(
+            fs::read_to_string(&again.bundle)
+                .unwrap()
+                .contains(&fs::read_to_string(&again.ca).unwrap())
+        );
     }
 }

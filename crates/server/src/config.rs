@@ -80,7 +80,10 @@ impl fmt::Debug for Database {
 
 /// A URL without user and password.
 pub(crate) fn shown_url(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+    match url
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
+    {
         Some((scheme, (_, host))) => format!("{scheme}://…@{host}"),
         None => url.to_owned(),
     }
@@ -212,10 +215,15 @@ fn problems(config: &Config) -> Vec<String> {
         key.systemd_credential.is_some(),
     ];
     if sources.iter().filter(|given| **given).count() != 1 {
-        say("set exactly one of root_key.file, root_key.environment and root_key.systemd_credential");
+        say(
+            "set exactly one of root_key.file, root_key.environment and root_key.systemd_credential",
+        );
     }
     let schemes = ["sqlite:", "postgres://", "postgresql://"];
-    if !schemes.iter().any(|scheme| config.database.url.starts_with(scheme)) {
+    if !schemes
+        .iter()
+        .any(|scheme| config.database.url.starts_with(scheme))
+    {
         say("database.url must start with sqlite: or postgres://");
     }
     if config.database.max_connections == 0 {
@@ -223,7 +231,9 @@ fn problems(config: &Config) -> Vec<String> {
     }
     for host in &config.outbound.allowed_hosts {
         if host.parse::<HostPattern>().is_err() {
-            say(&format!("outbound.allowed_hosts: `{host}` is not a host name, with or without *. in front"));
+            say(&format!(
+                "outbound.allowed_hosts: `{host}` is not a host name, with or without *. in front"
+            ));
         }
     }
     if let Some(url) = &config.mail.smtp_url {
@@ -280,7 +290,10 @@ mod tests {
             .replace("https://auth", "auth")
             .replace("sqlite:", "mysql:");
         let error = parse(&text).unwrap_err().to_string();
-        assert!(error.contains("public_url") && error.contains("database.url"), "{error}");
+        assert!(
+            error.contains("public_url") && error.contains("database.url"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -290,7 +303,10 @@ mod tests {
             "postgres://u:hunter2@h:5432/d",
         ) + "[mail]\nsmtp_url = \"smtps://u:hunter2@mail.test\"\nfrom = \"a@b.test\"";
         let shown = format!("{:?}", parse(&text).unwrap());
-        assert!(shown.contains("postgres://…@h:5432/d") && shown.contains("smtps://…@mail.test"), "{shown}");
+        assert!(
+            shown.contains("postgres://…@h:5432/d") && shown.contains("smtps://…@mail.test"),
+            "{shown}"
+        );
         assert!(!shown.contains("hunter2"));
     }
 }

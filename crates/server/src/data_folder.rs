@@ -105,7 +105,10 @@ mod tests {
         let Err(error) = DataFolder::open(root.path(), true) else {
             panic!("two servers")
         };
-        assert!(error.to_string().contains("another keystead process"), "{error}");
+        assert!(
+            error.to_string().contains("another keystead process"),
+            "{error}"
+        );
         drop(first);
         assert!(DataFolder::open(root.path(), false).is_ok());
     }

@@ -57,14 +57,21 @@ pub(crate) async fn open(config: &DatabaseConfig) -> Result<Db> {
 
 /// Brings the tables up to date.
 pub(crate) async fn migrate(db: &Db) -> Result<()> {
-    db.migrate().await.context("bring the database schema up to date")
+    db.migrate()
+        .await
+        .context("bring the database schema up to date")
 }
 
 /// Refuses a database that is not at the version of this release.
 pub(crate) async fn require_current(db: &Db) -> Result<()> {
-    let (applied, latest) = db.schema_version().await.context("read the schema version")?;
+    let (applied, latest) = db
+        .schema_version()
+        .await
+        .context("read the schema version")?;
     if applied != latest {
-        bail!("the database has schema version {applied}, this release works with {latest}: run `keystead migrate`");
+        bail!(
+            "the database has schema version {applied}, this release works with {latest}: run `keystead migrate`"
+        );
     }
     Ok(())
 }

@@ -44,13 +44,17 @@ const CLIENT_SECRET: &str = "SCALEKIT_CLIENT_SECRET";
 pub(crate) async fn run(args: DevArgs) -> Result<()> {
     logging::start(LogFormat::Text);
     if args.fresh && args.database.is_some() {
-        bail!("--fresh deletes the data folder, not a PostgreSQL database: make a new database and a new folder instead");
+        bail!(
+            "--fresh deletes the data folder, not a PostgreSQL database: make a new database and a new folder instead"
+        );
     }
     let folder = DataFolder::open(&args.data, args.fresh)?;
     let database = database_config(&folder, args.database);
     let root_key = {
         let path = folder.join("root.key");
-        if matches!(&database, DatabaseConfig::Sqlite { path: file, .. } if file.exists()) && !path.exists() {
+        if matches!(&database, DatabaseConfig::Sqlite { path: file, .. } if file.exists())
+            && !path.exists()
+        {
             bail!(
                 "{} is missing, and without it the data cannot be read: put it back, or start anew with --fresh",
                 path.display()
@@ -80,10 +84,17 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let opened = database::open_alone(&database).await?;
     let installation =
         installation::open(opened.db.clone(), root_key, base_url, true, first_start()).await?;
-    write_env(&folder.join("dev.env"), &url, &tls, &installation.ctx, installation.created.as_ref()).await?;
+    write_env(
+        &folder.join("dev.env"),
+        &url,
+        &tls,
+        &installation.ctx,
+        installation.created.as_ref(),
+    )
+    .await?;
 
-    let mailbox = Mailbox::open(Arc::new(SystemClock), folder.join("mailbox"))
-        .context("open the mailbox")?;
+    let mailbox =
+        Mailbox::open(Arc::new(SystemClock), folder.join("mailbox")).context("open the mailbox")?;
     let app = wiring::assemble(wiring::Parts {
         ctx: installation.ctx,
         holder: installation.holder,
@@ -157,13 +168,17 @@ async fn bind(port: u16, settings: &Settings, metrics: &Metrics) -> Result<(Vec<
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let first = Listener::bind(v4, settings.clone(), metrics.clone())
             .await
-            .with_context(|| format!("listen on port {port}: is another server running? --port chooses another"))?;
+            .with_context(|| {
+                format!("listen on port {port}: is another server running? --port chooses another")
+            })?;
         let bound = first.local_addr()?.port();
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, bound));
         match Listener::bind(v6, settings.clone(), metrics.clone()).await {
             Ok(second) => return Ok((vec![first, second], bound)),
             // A free port is only free on the first address; take another.
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 && tries < TRIES => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && port == 0 && tries < TRIES =>
+            {
                 tries += 1;
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -207,11 +222,16 @@ async fn write_env(
 
 /// The API client of the default environment with the secret in `known`, or with a new one when
 /// the file was lost or belongs to other data.
-async fn client(ctx: &Context, mut known: HashMap<String, String>) -> Result<(String, Secret<String>)> {
+async fn client(
+    ctx: &Context,
+    mut known: HashMap<String, String>,
+) -> Result<(String, Secret<String>)> {
     let env = ctx.default_environment().await?;
     let env = env.context("the installation has no default environment")?;
     let id = clients::environment_client(ctx, env).await?;
-    let is_ours = known.get(CLIENT_ID).is_some_and(|text| *text == id.to_string());
+    let is_ours = known
+        .get(CLIENT_ID)
+        .is_some_and(|text| *text == id.to_string());
     if let Some(secret) = known.remove(CLIENT_SECRET).filter(|_| is_ours) {
         return Ok((id.to_string(), Secret::new(secret)));
     }
@@ -219,7 +239,10 @@ async fn client(ctx: &Context, mut known: HashMap<String, String>) -> Result<(St
     let issued = match clients::create_secret(ctx, env, &actor, id).await {
         Err(clients::Error::SecretLimit) => {
             let client = clients::get(&mut ctx.db.read(env), id).await?;
-            let oldest = client.secrets.first().context("the API client has no secret")?;
+            let oldest = client
+                .secrets
+                .first()
+                .context("the API client has no secret")?;
             clients::delete_secret(ctx, env, &actor, id, oldest.id).await?;
             clients::create_secret(ctx, env, &actor, id).await?
         }

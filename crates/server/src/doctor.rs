@@ -10,13 +10,7 @@ use keystead_crypto::RootKey;
 use keystead_identity::BaseUrl;
 use keystead_store::{Db, installation};
 use keystead_types::{Clock, Timestamp};
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, time::Duration};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -87,7 +81,9 @@ async fn check(config: &Config, report: &mut Report) {
         }
         Err(error) => report.add(
             "database",
-            Broken(format!("{error:#}; check database.url and that the server is running")),
+            Broken(format!(
+                "{error:#}; check database.url and that the server is running"
+            )),
         ),
     }
     report.add("certificate", certificate(config).await);
@@ -98,7 +94,9 @@ async fn check(config: &Config, report: &mut Report) {
 
 fn clock() -> Finding {
     if SystemClock.now() < EARLIEST {
-        Broken("the clock is years behind: tokens would be refused everywhere; set up NTP".to_owned())
+        Broken(
+            "the clock is years behind: tokens would be refused everywhere; set up NTP".to_owned(),
+        )
     } else {
         Good("plausible".to_owned())
     }
@@ -164,7 +162,11 @@ async fn certificate(config: &Config) -> Finding {
         }
         Ok(Some(_)) => {}
     }
-    let path = config.server.tls_certificate.as_deref().unwrap_or(Path::new(""));
+    let path = config
+        .server
+        .tls_certificate
+        .as_deref()
+        .unwrap_or(Path::new(""));
     let Some(end) = expiry(path) else {
         return Broken(format!("{} holds no certificate", path.display()));
     };
@@ -172,9 +174,15 @@ async fn certificate(config: &Config) -> Finding {
     if end <= now {
         Broken("expired: replace it, the server takes the new one without a restart".to_owned())
     } else if end <= now.plus(RENEWAL) {
-        Warning(format!("expires in {} days: replace it", end.since(now).as_secs() / 86_400))
+        Warning(format!(
+            "expires in {} days: replace it",
+            end.since(now).as_secs() / 86_400
+        ))
     } else {
-        Good(format!("valid for {} days", end.since(now).as_secs() / 86_400))
+        Good(format!(
+            "valid for {} days",
+            end.since(now).as_secs() / 86_400
+        ))
     }
 }
 
@@ -195,7 +203,10 @@ async fn public_address(config: &Config) -> Finding {
     }
     match timeout(NETWORK_TIMEOUT, lookup_host((url.host(), 443))).await {
         Ok(Ok(_)) => Good(format!("{} has an address", url.host())),
-        _ => Warning(format!("{} has no address in DNS: add a record", url.host())),
+        _ => Warning(format!(
+            "{} has no address in DNS: add a record",
+            url.host()
+        )),
     }
 }
 
@@ -206,7 +217,10 @@ async fn mail(config: &Config) -> Finding {
                 "written to {} and not sent: sign-in codes are found there",
                 folder.display()
             )),
-            None => Warning("not configured, so nobody can sign in to the dashboard: set mail.smtp_url".to_owned()),
+            None => Warning(
+                "not configured, so nobody can sign in to the dashboard: set mail.smtp_url"
+                    .to_owned(),
+            ),
         };
     };
     let Some(settings) = mail::settings(url, "") else {

@@ -38,7 +38,10 @@ fn quoted(value: &str) -> String {
 }
 
 fn unquoted(value: &str) -> String {
-    match value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+    match value
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         Some(inner) => inner.replace(r"'\''", "'"),
         None => value.to_owned(),
     }

@@ -24,7 +24,9 @@ pub(crate) fn mailer(config: &config::Mail, clock: Arc<dyn Clock>) -> Result<Arc
             .with_context(|| format!("use the mail folder {}", folder.display()))?;
         return Ok(Arc::new(mailbox));
     }
-    tracing::warn!("no mail is configured: nobody can sign in to the dashboard (set mail.smtp_url)");
+    tracing::warn!(
+        "no mail is configured: nobody can sign in to the dashboard (set mail.smtp_url)"
+    );
     Ok(Arc::new(NoMail))
 }
 
@@ -73,12 +75,18 @@ mod tests {
     #[test]
     fn urls_give_security_port_and_credentials() {
         let read = settings("smtps://a%40b:p%2Fw@mail.test", "x@y.test").unwrap();
-        assert_eq!((read.host.as_str(), read.port, read.security), ("mail.test", 465, SmtpSecurity::Tls));
+        assert_eq!(
+            (read.host.as_str(), read.port, read.security),
+            ("mail.test", 465, SmtpSecurity::Tls)
+        );
         let (user, password) = read.credentials.unwrap();
         assert_eq!((user.as_str(), password.expose().as_str()), ("a@b", "p/w"));
         let plain = settings("smtp+plain://localhost:2525", "").unwrap();
         assert_eq!((plain.port, plain.security), (2525, SmtpSecurity::None));
-        assert_eq!(settings("smtp://h", "").unwrap().security, SmtpSecurity::StartTls);
+        assert_eq!(
+            settings("smtp://h", "").unwrap().security,
+            SmtpSecurity::StartTls
+        );
         for junk in ["", "mail.test", "http://h", "smtp://"] {
             assert!(settings(junk, "").is_none(), "{junk}");
         }

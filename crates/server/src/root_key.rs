@@ -11,9 +11,13 @@ pub(crate) fn load(source: &RootKeySource) -> Result<RootKey> {
     let (place, text) = if let Some(path) = &source.file {
         (format!("the file {}", path.display()), read(path)?)
     } else if let Some(name) = &source.environment {
-        let value = env::var(name)
-            .with_context(|| format!("the root key is expected in the environment variable {name}"))?;
-        (format!("the environment variable {name}"), Zeroizing::new(value))
+        let value = env::var(name).with_context(|| {
+            format!("the root key is expected in the environment variable {name}")
+        })?;
+        (
+            format!("the environment variable {name}"),
+            Zeroizing::new(value),
+        )
     } else if let Some(name) = &source.systemd_credential {
         let folder = env::var("CREDENTIALS_DIRECTORY").context(
             "the root key is expected as a systemd credential, but CREDENTIALS_DIRECTORY is not set: \
@@ -67,6 +71,9 @@ mod tests {
         let path = folder.path().join("root.key");
         fs::write(&path, "hunter2").unwrap();
         let error = format!("{:#}", load_or_create(&path).unwrap_err());
-        assert!(error.contains("root.key") && !error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("root.key") && !error.contains("hunter2"),
+            "{error}"
+        );
     }
 }

@@ -45,7 +45,12 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
         .with_context(|| format!("listen on {}", config.server.listen))?;
     let admin = TcpListener::bind(config.server.admin_listen)
         .await
-        .with_context(|| format!("listen on {} for the admin listener", config.server.admin_listen))?;
+        .with_context(|| {
+            format!(
+                "listen on {} for the admin listener",
+                config.server.admin_listen
+            )
+        })?;
 
     let opened = database::open_alone(&database::config(&config.database)).await?;
     database::migrate(&opened.db).await?;
@@ -102,7 +107,9 @@ pub(crate) async fn certificate(config: &Config) -> Result<Option<Arc<Certificat
 fn first_start(config: &Config, is_empty: bool) -> Result<FirstStart> {
     let admin_email = config.seed.admin_email.clone();
     if is_empty && admin_email.is_none() {
-        bail!("the database is empty: set seed.admin_email to the address of the first dashboard member");
+        bail!(
+            "the database is empty: set seed.admin_email to the address of the first dashboard member"
+        );
     }
     Ok(FirstStart {
         workspace_name: config

@@ -67,7 +67,9 @@ impl ConnectFlow for HostedConnect {
         match end.map_err(refused)? {
             FormEnd::Connected => {
                 let mut tx = self.agentkit.ctx().db.begin(env).await.map_err(store)?;
-                self.authorizer.end_portal_sessions(&mut tx, account).await?;
+                self.authorizer
+                    .end_portal_sessions(&mut tx, account)
+                    .await?;
                 tx.commit().await.map_err(store)?;
                 Ok(Submitted::Finished(Finished::Connected))
             }
@@ -173,11 +175,7 @@ impl HostedConnect {
         })
     }
 
-    async fn caller(
-        &self,
-        site: &Site,
-        credentials: &Credentials,
-    ) -> Result<Caller, ConnectError> {
+    async fn caller(&self, site: &Site, credentials: &Credentials) -> Result<Caller, ConnectError> {
         let caller = self.authorizer.authenticate(site, credentials).await;
         caller.map_err(|error| match error {
             AuthError::Internal(cause) => ConnectError::Internal(cause),

@@ -6,9 +6,7 @@ use keystead_agentkit::{
     providers::{Field, InputType},
 };
 use keystead_identity::Site;
-use keystead_web::connect::{
-    Answers, ConnectForm, Purpose, Question, QuestionOption, ScopeChoice,
-};
+use keystead_web::connect::{Answers, ConnectForm, Purpose, Question, QuestionOption, ScopeChoice};
 use std::collections::BTreeMap;
 
 /// What the visitor is asked.
@@ -35,7 +33,11 @@ pub(crate) fn form(site: &Site, grounds: &Grounds) -> ConnectForm {
             Purpose::Credentials
         },
         questions,
-        scopes: if choosing { scopes(grounds) } else { Vec::new() },
+        scopes: if choosing {
+            scopes(grounds)
+        } else {
+            Vec::new()
+        },
         optional_scopes: if choosing {
             optional_scopes(grounds)
         } else {
@@ -48,7 +50,11 @@ pub(crate) fn form(site: &Site, grounds: &Grounds) -> ConnectForm {
 pub(crate) fn answers(grounds: &Grounds, answers: &Answers) -> FormAnswers {
     let pattern = &grounds.pattern;
     let redirects = grounds.connection.kind.is_redirect();
-    let credentials = if redirects { &[] } else { pattern.fields.as_slice() };
+    let credentials = if redirects {
+        &[]
+    } else {
+        pattern.fields.as_slice()
+    };
     let asked = credentials.iter().chain(&pattern.account_fields);
     let fields: BTreeMap<String, String> = asked
         .filter_map(|field| {

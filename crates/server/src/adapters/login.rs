@@ -49,7 +49,8 @@ impl DashboardLogin for MemberLogin {
 
 fn refused(error: AuthLoginError) -> LoginError {
     match error {
-        AuthLoginError::InvalidEmail | AuthLoginError::InvalidCode => LoginError::WrongCode,
+        AuthLoginError::InvalidEmail => LoginError::InvalidEmail,
+        AuthLoginError::InvalidCode => LoginError::WrongCode,
         AuthLoginError::Internal(cause) => LoginError::Internal(cause),
     }
 }
