@@ -125,9 +125,9 @@ def registry(start_peer) -> peers.Registry:
     return start_peer(peers.Registry)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def app():
-    """The developer's application."""
+    """The developer's application; one for each test, so that no visit is left over from another."""
     app = App()
     yield app
     app.stop()

@@ -35,7 +35,8 @@ def test_bad_input_becomes_the_right_exception(node, identifier):
     external_id = secrets.token_hex(8)
     node.ok("createOrganization", name=unique("One"), externalId=external_id)
     twice = node.run("createOrganization", name=unique("Two"), externalId=external_id)
-    assert twice["error"]["class"] == "ScalekitConflictException", twice
+    # DR-002: a taken external id is bad input, not a conflict.
+    assert twice["error"]["class"] == "ScalekitBadRequestException" and "already exists" in twice["error"]["message"], twice
     missing = node.run("getAccount", connectionName="no-such-connection", identifier=identifier)
     assert missing["error"]["class"] == "ScalekitNotFoundException", missing
     unknown = node.run("verify", authRequestId="bm90LWEtcmVxdWVzdA", identifier=identifier)
