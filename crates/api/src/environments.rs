@@ -1,7 +1,7 @@
 //! `EnvironmentService`: the environments of a workspace. Their settings are not built yet.
 
 use crate::{
-    App,
+    App, agent_actions,
     convert::environments as convert,
     request::{Reply, open, page, required},
     status::failed,
@@ -91,6 +91,38 @@ impl EnvironmentService for Environments {
             next_page_token: listed.next_page_token,
             total_size: crate::convert::total(listed.total_size),
             environments: listed.items,
+        }))
+    }
+
+    async fn get_agent_actions_config(
+        &self,
+        request: Request<pb::GetAgentActionsConfigRequest>,
+    ) -> Reply<pb::GetAgentActionsConfigResponse> {
+        let (caller, message) = open(request)?;
+        agent_actions::get(&self.0, &caller, environment_id(&message.id)?).await
+    }
+
+    async fn create_agent_actions_config(
+        &self,
+        request: Request<pb::CreateAgentActionsConfigRequest>,
+    ) -> Reply<pb::CreateAgentActionsConfigResponse> {
+        let (caller, message) = open(request)?;
+        let id = environment_id(&message.id)?;
+        let config = agent_actions::update(&self.0, &caller, id, message.agent_actions_config).await?;
+        Ok(Response::new(pb::CreateAgentActionsConfigResponse {
+            agent_actions_config: Some(config),
+        }))
+    }
+
+    async fn update_agent_actions_config(
+        &self,
+        request: Request<pb::UpdateAgentActionsConfigRequest>,
+    ) -> Reply<pb::UpdateAgentActionsConfigResponse> {
+        let (caller, message) = open(request)?;
+        let id = environment_id(&message.id)?;
+        let config = agent_actions::update(&self.0, &caller, id, message.agent_actions_config).await?;
+        Ok(Response::new(pb::UpdateAgentActionsConfigResponse {
+            agent_actions_config: Some(config),
         }))
     }
 

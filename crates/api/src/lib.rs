@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent_actions;
 mod clients;
 mod connected_accounts;
 mod connections;
