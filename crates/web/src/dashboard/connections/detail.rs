@@ -80,30 +80,23 @@ pub(super) async fn page(
         connection.enabled,
     ));
     page.crumbs = vec![desk.crumb("/connections", "Connections")];
+    let test = Action::link("Test", desk.path(&format!("{path}/test")));
     if connection.enabled {
-        page.actions.push(Action::link(
-            "Disable…",
-            desk.path(&format!("{path}/disable")),
-        ));
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("connection", &called)
+            .finish();
+        let connect = desk.path(&format!("/accounts/new?{query}"));
+        let disable = desk.path(&format!("{path}/disable"));
+        page.actions.push(Action::link("Disable…", disable));
+        page.actions.push(test);
+        page.actions
+            .push(Action::link("Connect an account", connect).primary());
     } else {
-        page.actions.push(Action::post(
-            "Enable",
-            desk.path(&format!("{path}/enable")),
-            &desk.csrf,
-        ));
+        let enable = desk.path(&format!("{path}/enable"));
+        page.actions.push(test);
+        page.actions
+            .push(Action::post("Enable", enable, &desk.csrf).primary());
     }
-    page.actions
-        .push(Action::link("Test", desk.path(&format!("{path}/test"))));
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("connection", &called)
-        .finish();
-    page.actions.push(
-        Action::link(
-            "Connect an account",
-            desk.path(&format!("/accounts/new?{query}")),
-        )
-        .primary(),
-    );
 
     let missing = missing(connection);
     if !missing.is_empty() {
