@@ -6,7 +6,7 @@ use crate::{
     request::{Reply, open, page, required},
     status::failed,
 };
-use keystead_identity::environments::{self as domain, Error};
+use keystead_identity::environments::{self as domain, Environment, Error};
 use keystead_proto::v1::environments::{
     self as pb, environment_service_server::EnvironmentService,
 };
@@ -20,6 +20,20 @@ fn environment_id(id: &str) -> Result<EnvironmentId, Status> {
     id.parse().map_err(|_| failed(Error::NotFound))
 }
 
+impl Environments {
+    /// An environment on the wire. Its domain is where it is really reached: the installation's own
+    /// address for the default environment, and with the port where there is one.
+    async fn shown(&self, environment: Environment) -> Result<pb::Environment, Status> {
+        let site = self.0.ctx.site(environment.id).await;
+        let site = site.map_err(|error| failed(Error::from(error)))?;
+        let mut shown = convert::environment(environment);
+        if let Some((_, authority)) = site.as_ref().and_then(|site| site.base_url.split_once("://")) {
+            authority.clone_into(&mut shown.domain);
+        }
+        Ok(shown)
+    }
+}
+
 #[async_trait]
 impl EnvironmentService for Environments {
     async fn create_environment(
@@ -30,7 +44,7 @@ impl EnvironmentService for Environments {
         let command = convert::create(required(message.environment, "environment")?);
         let created =
             domain::create(&self.0.ctx, caller.workspace(), &caller.actor(), command).await;
-        let environment = Some(convert::environment(created.map_err(failed)?));
+        let environment = Some(self.shown(created.map_err(failed)?).await?);
         Ok(Response::new(pb::CreateEnvironmentResponse { environment }))
     }
 
@@ -43,7 +57,7 @@ impl EnvironmentService for Environments {
         let name = required(message.environment, "environment")?.display_name;
         let renamed =
             domain::rename(&self.0.ctx, caller.workspace(), id, &caller.actor(), name).await;
-        let environment = Some(convert::environment(renamed.map_err(failed)?));
+        let environment = Some(self.shown(renamed.map_err(failed)?).await?);
         Ok(Response::new(pb::UpdateEnvironmentResponse { environment }))
     }
 
@@ -60,7 +74,7 @@ impl EnvironmentService for Environments {
         let moved =
             domain::update_domain(&self.0.ctx, caller.workspace(), id, &caller.actor(), &host)
                 .await;
-        let environment = Some(convert::environment(moved.map_err(failed)?));
+        let environment = Some(self.shown(moved.map_err(failed)?).await?);
         Ok(Response::new(pb::UpdateEnvironmentResponse { environment }))
     }
 
@@ -73,7 +87,7 @@ impl EnvironmentService for Environments {
         let found = domain::get(&self.0.ctx, caller.workspace(), id)
             .await
             .map_err(failed)?;
-        let environment = Some(convert::environment(found));
+        let environment = Some(self.shown(found).await?);
         Ok(Response::new(pb::GetEnvironmentResponse { environment }))
     }
 
@@ -86,11 +100,14 @@ impl EnvironmentService for Environments {
         let listed = domain::list(&self.0.ctx, caller.workspace(), &asked)
             .await
             .map_err(failed)?;
-        let listed = listed.map(convert::environment);
+        let mut environments = Vec::with_capacity(listed.items.len());
+        for environment in listed.items {
+            environments.push(self.shown(environment).await?);
+        }
         Ok(Response::new(pb::ListEnvironmentsResponse {
             next_page_token: listed.next_page_token,
             total_size: crate::convert::total(listed.total_size),
-            environments: listed.items,
+            environments,
         }))
     }
 
