@@ -1,7 +1,7 @@
 //! The pipeline's boundary to `authz`: which environment a host is, and who a caller is.
 
 use crate::{contract::CallerKinds, request_id::RequestId};
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use keystead_authz::{AuthError, Authorizer, Caller, Credentials};
 use keystead_identity::environments::Site;
 use keystead_types::{EnvironmentId, Internal};
@@ -96,11 +96,9 @@ impl Authenticate for Authorizer {
         credentials: &'a Credentials,
         request_id: &'a RequestId,
     ) -> BoxFuture<'a, Result<Admission, AuthError>> {
-        async move {
-            let caller = Authorizer::authenticate(self, site, credentials).await?;
-            Ok(caller.with_request_id(request_id.0.clone()).into())
-        }
-        .boxed()
+        Authorizer::authenticate(self, site, credentials)
+            .map_ok(|caller| caller.with_request_id(request_id.0.clone()).into())
+            .boxed()
     }
 
     fn anonymous(&self, site: &Site, request_id: &RequestId) -> Admission {
