@@ -49,8 +49,7 @@ impl DashboardLogin for MemberLogin {
 
 fn refused(error: AuthLoginError) -> LoginError {
     match error {
-        AuthLoginError::InvalidEmail => LoginError::InvalidEmail,
-        AuthLoginError::InvalidCode => LoginError::WrongCode,
+        AuthLoginError::InvalidEmail | AuthLoginError::InvalidCode => LoginError::WrongCode,
         AuthLoginError::Internal(cause) => LoginError::Internal(cause),
     }
 }
