@@ -3,7 +3,7 @@
 //! Every change made by this process forgets the account at once. On PostgreSQL other nodes may
 //! change it too, so nothing is believed for longer than a second.
 
-use crate::accounts::{AccountKey, Grounds};
+use crate::accounts::{AccountKey, AccountStatus, Grounds};
 use keystead_identity::Context;
 use keystead_store::Engine;
 use keystead_types::{ConnectedAccountId, EnvironmentId};
@@ -55,12 +55,14 @@ impl Snapshots {
 
     pub(crate) fn find(&self, env: EnvironmentId, key: &AccountKey) -> Option<Arc<Grounds>> {
         let id = self.addresses.get(&(env, key.clone()))?;
-        self.accounts.get(&(env, id))
+        self.account(env, id)
     }
 
-    /// What is remembered of an account.
+    /// What is remembered of an active account. A refusal is never made from memory: the user may
+    /// have authorized again through another node.
     pub(crate) fn account(&self, env: EnvironmentId, id: ConnectedAccountId) -> Option<Arc<Grounds>> {
-        self.accounts.get(&(env, id))
+        let grounds = self.accounts.get(&(env, id))?;
+        (grounds.account.status == AccountStatus::Active).then_some(grounds)
     }
 
     /// Remembers what was read since `moment`, unless something changed meanwhile.
