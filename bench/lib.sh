@@ -84,7 +84,9 @@ fi
 background() {
   local name="$1"
   shift
-  "${on_server[@]}" "$@" >"$RUN_DIR/$name.log" 2>&1 &
+  # Emptied here and not only by the child, so that nobody reads what a former run said.
+  : >"$RUN_DIR/$name.log"
+  "${on_server[@]}" "$@" >>"$RUN_DIR/$name.log" 2>&1 &
   started=$!
   pids+=("$started")
 }
@@ -96,6 +98,7 @@ stop() {
   for pid in "${pids[@]}"; do [ "$pid" = "$1" ] || kept+=("$pid"); done
   pids=("${kept[@]}")
 }
+export RUST_BACKTRACE=0
 
 # answers NAME URL [curl option…]: waits for 200.
 answers() {

@@ -16,6 +16,8 @@ RATIOS = [
     ("1", "keystead {x}", "oidc-provider {x}", "p99_ms", "p99, goal <= 0.25"),
     ("1", "keystead {x}", "openssl rsa2048", "server_cpu_us_per_request", "CPU per signature, goal <= 1.25"),
     ("6", "create c={x}, postgres", "pgbench three rows c={x}", "rps", "throughput, goal >= 0.5"),
+    ("6", "list first page, {x} rows=1000000", "list first page, {x} rows=10000", "p50_ms", "growth of a page, goal <= 1.5"),
+    ("6", "search absent, {x}", "LIKE scan, {x}", "p50_ms", "search beside a scan of the table, goal at 1M <= 0.02"),
     ("9", "keystead {x}", "http-proxy-3 {x}", "rps", "throughput, goal >= 3.5"),
     ("9", "keystead {x}", "nginx {x}", "rps", "throughput, goal >= 0.4"),
     ("11", "keystead, existing data", "oidc-provider", "first_answer_ms", "time to the first answer, goal <= 0.1"),
@@ -49,11 +51,10 @@ def print_row(row, variants):
             if values:
                 spread = f" ({number(min(values))}-{number(max(values))})" if len(values) > 1 else ""
                 parts.append(f"{name} {number(statistics.median(values))}{spread}")
-        for result in rounds.values():
-            if "upstream" in result:
-                asked = result["upstream"]
-                parts.append(f"refreshes {asked['refreshes']} of {asked['token_requests']} asked, reused {asked['reused']}")
-                break
+        asked = [result["upstream"] for result in rounds.values() if "upstream" in result]
+        if asked:
+            each = lambda name: ",".join(str(count) for count in sorted({one[name] for one in asked}))
+            parts.append(f"token requests per round {each('token_requests')}, refreshes {each('refreshes')}, reused {each('reused')}")
         if "entries" in next(iter(rounds.values())):
             walked = next(iter(rounds.values()))
             parts.append(f"{walked['entries']} of {walked['total_size']} entries in {walked['pages']} pages")

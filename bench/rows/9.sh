@@ -15,7 +15,7 @@ api PATCH "/connections/$(json connection.id <<<"$connection"):enable" '{}' >/de
 measure 9 "create 1,000 connected accounts" 1 load --url "$url/api/v1/connected_accounts" --ca "$ca" --method POST \
   --header "authorization: Bearer $bearer" --header 'content-type: application/json' \
   --body "{\"connector\":\"$connection_name\",\"identifier\":\"user-{n%1000}\",\"connected_account\":{\"authorization_details\":{\"static_auth\":{\"details\":{\"token\":\"token-{n%1000}\"}}}}}" \
-  --connections 1 --requests 1000 --seconds 120 --warmup 0
+  --status 201 --connections 1 --requests 1000 --seconds 120 --warmup 0
 
 proxy_port="$(free_port)"
 background http-proxy-3 env NODE_ENV=production PORT="$proxy_port" UPSTREAM="$upstream" TLS_CERTIFICATE="$tls_certificate" \

@@ -68,11 +68,11 @@ for ((round = 1; round <= rounds; round++)); do
 done
 
 # The process dies while the refresh is on its way: the refresh token must not be sent a second time.
-grant killed access=expired
+grant killed 'access=expired&delay_ms=3000'
 "${on_driver[@]}" "$DRIVER" burst --url "$url/proxy/items" --ca "$ca" --count 1000 --header "authorization: Bearer $bearer" \
   --header "connection_name: $connection_name" --header "identifier: killed" >/dev/null &
 burst=$!
-for ((i = 0; i < 200; i++)); do
+for ((i = 0; i < 500; i++)); do
   [ "$(curl -fsS "$upstream/count" | json token_requests)" = 0 ] || break
   sleep 0.01
 done
@@ -81,6 +81,9 @@ wait "$burst" || true
 stop "$pid"
 dev stampede
 bearer="$(token)"
+# The first call finds the abandoned lease, all others an account whose user must authorize again.
+curl -sS -o /dev/null --cacert "$ca" "$url/proxy/items" -H "authorization: Bearer $bearer" \
+  -H "connection_name: $connection_name" -H 'identifier: killed'
 stampede "killed during the refresh, then 1,000 calls" 1 killed 400
 stop "$pid"
 
@@ -93,14 +96,15 @@ if command -v psql >/dev/null; then
   setup_connection
   node_a_url="$url" node_a_pid="$pid" node_a_ca="$ca" node_a_client="$client_id" node_a_secret="$client_secret"
   mkdir -m 700 "$RUN_DIR/stampede-b"
-  # The same root key, certificate and client on both nodes.
+  # The same root key, certificate and client on both nodes. Each is its own issuer here, so each gets its own token.
   cp -r "$RUN_DIR/stampede-a/root.key" "$RUN_DIR/stampede-a/tls" "$RUN_DIR/stampede-a/dev.env" "$RUN_DIR/stampede-b/"
   dev stampede-b "$shared_url"
-  node_b_url="$url" node_b_pid="$pid"
+  node_b_url="$url" node_b_pid="$pid" node_b_bearer="$(token)"
   url="$node_a_url" ca="$node_a_ca" client_id="$node_a_client" client_secret="$node_a_secret"
   for ((round = 1; round <= rounds; round++)); do
     grant "both-$round" access=expired
-    stampede "token refused upstream, two nodes" "$round" "both-$round" 200 --also "$node_b_url"
+    stampede "token refused upstream, two nodes" "$round" "both-$round" 200 --also "$node_b_url" \
+      --also-header "authorization: Bearer $node_b_bearer"
   done
   stop "$node_a_pid"
   stop "$node_b_pid"

@@ -18,9 +18,12 @@ pub(crate) struct Arguments {
     /// Requests, each on a connection of its own.
     #[arg(long, default_value_t = 1000)]
     count: usize,
-    /// Further servers that share the requests: origins such as http://127.0.0.1:8081.
+    /// A second server that gets every other request: an origin such as http://127.0.0.1:8081.
     #[arg(long)]
-    also: Vec<String>,
+    also: Option<String>,
+    /// `Name: value` for the second server, in place of the same header for the first.
+    #[arg(long)]
+    also_header: Vec<String>,
     /// Longest wait for an answer, in seconds.
     #[arg(long, default_value_t = 60)]
     timeout: u64,
@@ -31,18 +34,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 async fn burst(arguments: &Arguments) -> Result<()> {
-    let plan = Arc::new(Plan::new(&arguments.shape)?);
-    let mut connectors = vec![Connector::new(&plan.origin, arguments.shape.ca.as_deref())?];
-    for url in &arguments.also {
-        let origin = crate::request::Origin::of(&url.parse()?)?;
-        connectors.push(Connector::new(&origin, arguments.shape.ca.as_deref())?);
+    let mut targets = vec![target(&arguments.shape)?];
+    if let Some(origin) = &arguments.also {
+        targets.push(target(&second(
+            &arguments.shape,
+            origin,
+            &arguments.also_header,
+        ))?);
     }
     let barrier = Arc::new(Barrier::new(arguments.count));
     let timeout = Duration::from_secs(arguments.timeout);
     let mut tasks = Vec::with_capacity(arguments.count);
-    for connector in connectors.iter().cycle().take(arguments.count) {
+    for (plan, connector) in targets.iter().cycle().take(arguments.count) {
         let mut connection = connector.open().await?;
-        let (plan, barrier) = (Arc::clone(&plan), Arc::clone(&barrier));
+        let (plan, barrier) = (Arc::clone(plan), Arc::clone(&barrier));
         tasks.push(tokio::spawn(async move {
             barrier.wait().await;
             let start = Instant::now();
@@ -80,4 +85,34 @@ async fn burst(arguments: &Arguments) -> Result<()> {
         })
     );
     Ok(())
+}
+
+fn target(shape: &Shape) -> Result<(Arc<Plan>, Connector)> {
+    let plan = Plan::new(shape)?;
+    let connector = Connector::new(&plan.origin, shape.ca.as_deref())?;
+    Ok((Arc::new(plan), connector))
+}
+
+/// The same request for another server.
+fn second(first: &Shape, origin: &str, headers: &[String]) -> Shape {
+    let start = first.url.find("://").map_or(0, |at| at + 3);
+    let path = first.url[start..]
+        .find('/')
+        .map_or("", |at| &first.url[start + at..]);
+    let name = |line: &str| {
+        line.split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let replaced: Vec<String> = headers.iter().map(|line| name(line)).collect();
+    let kept = first
+        .header
+        .iter()
+        .filter(|line| !replaced.contains(&name(line)));
+    Shape {
+        url: format!("{}{path}", origin.trim_end_matches('/')),
+        header: kept.chain(headers).cloned().collect(),
+        ..first.clone()
+    }
 }

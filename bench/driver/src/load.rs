@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Seconds before the measurement.
     #[arg(long, default_value_t = 1.0)]
     warmup: f64,
-    /// Stop after so many measured requests.
+    /// Stop after so many requests; for runs without a warm-up.
     #[arg(long)]
     requests: Option<usize>,
     /// JWKS address; one token answer in a hundred is verified with it.
@@ -103,8 +103,8 @@ async fn load(arguments: &Arguments) -> Result<()> {
 async fn one_connection(job: Arc<Job>) -> Seen {
     let mut seen = Seen::default();
     let mut connection = None;
-    let mut sent = 0_u64;
-    while Instant::now() < job.end && seen.times.count() < job.limit {
+    let mut sent = 0_usize;
+    while Instant::now() < job.end && sent < job.limit {
         let mut open = match connection.take() {
             Some(open) => open,
             None => match job.connector.open().await {

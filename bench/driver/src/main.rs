@@ -47,7 +47,7 @@ enum Command {
 }
 
 /// What is sent and what must come back.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Shape {
     /// Target, for example http://127.0.0.1:8080/keys. `{n}` is a number that never repeats,
     /// `{n%1000}` one below 1000; both work in the path, headers and body.

@@ -50,6 +50,7 @@ async fn start(arguments: &Arguments) -> Result<()> {
         let mut server = Command::new(program)
             .args(rest)
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
         while !answers(&plan, &connector).await {

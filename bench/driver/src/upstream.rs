@@ -5,7 +5,7 @@
 //! | `POST /token` | after the delay a new access and refresh token; the old refresh token is spent, a spent one revokes the grant |
 //! | `GET /api/…` | 200 with the current access token, 401 with any other |
 //! | `GET /count` | what was asked since the last reset |
-//! | `POST /reset` | back to the first tokens, `first-access` and `first-refresh`; `?access=expired` lets the API refuse the first access token, `?refuse=true` lets every refresh fail |
+//! | `POST /reset` | back to the first tokens, `first-access` and `first-refresh`; `?access=expired` lets the API refuse the first access token, `?refuse=true` lets every refresh fail, `?delay_ms=N` changes the delay |
 
 use crate::runtime;
 use anyhow::Result;
@@ -38,6 +38,7 @@ struct Grant {
     first_access_works: bool,
     refuse: bool,
     revoked: bool,
+    delay_ms: u64,
     token_requests: u64,
     reused: u64,
     api_calls: u64,
@@ -46,7 +47,7 @@ struct Grant {
 
 struct Upstream {
     grant: Mutex<Grant>,
-    delay: Duration,
+    delay_ms: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -58,9 +59,10 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     let upstream = Arc::new(Upstream {
         grant: Mutex::new(Grant {
             first_access_works: true,
+            delay_ms: arguments.delay_ms,
             ..Grant::default()
         }),
-        delay: Duration::from_millis(arguments.delay_ms),
+        delay_ms: arguments.delay_ms,
     });
     println!("ready http://127.0.0.1:{}", arguments.port);
     loop {
@@ -101,6 +103,7 @@ impl Upstream {
                 let grant = Grant {
                     first_access_works: !query.contains("access=expired"),
                     refuse: query.contains("refuse=true"),
+                    delay_ms: value(query, "delay_ms").unwrap_or(self.delay_ms),
                     ..Grant::default()
                 };
                 *self.grant() = grant;
@@ -118,8 +121,12 @@ impl Upstream {
     }
 
     async fn token(&self, form: &[u8]) -> Response<Full<Bytes>> {
-        self.grant().token_requests += 1;
-        tokio::time::sleep(self.delay).await;
+        let delay = {
+            let mut grant = self.grant();
+            grant.token_requests += 1;
+            Duration::from_millis(grant.delay_ms)
+        };
+        tokio::time::sleep(delay).await;
         let mut grant = self.grant();
         let sent = String::from_utf8_lossy(form);
         let sent = sent
@@ -181,6 +188,12 @@ impl Grant {
             "api_refused": self.api_refused,
         })
     }
+}
+
+/// A number of a query.
+fn value(query: &str, name: &str) -> Option<u64> {
+    let pair = query.split('&').find_map(|pair| pair.strip_prefix(name));
+    pair?.strip_prefix('=')?.parse().ok()
 }
 
 fn reply(status: u16, body: &Value) -> Response<Full<Bytes>> {
