@@ -1,9 +1,5 @@
 """The outside software itself: a test that connects to it proves something only if it refuses strangers."""
 
-import base64
-import hashlib
-from urllib.parse import parse_qs, urlsplit
-
 import requests
 
 
@@ -39,30 +35,9 @@ def test_the_upstream_provider_wants_a_token_and_pkce(upstream):
 
 def test_the_upstream_provider_rotates_refresh_tokens_and_revokes_on_reuse(upstream):
     since = len(upstream.journal())
-    callback, verifier = "https://localhost:1/callback", "v" * 43
-    client = upstream.register(callback)
-    user = requests.Session()
-    query = {
-        "client_id": client["client_id"],
-        "response_type": "code",
-        "redirect_uri": callback,
-        "scope": "openid offline_access",
-        "prompt": "consent",
-        "code_challenge_method": "S256",
-        "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
-    }
-    answer = user.get(f"{upstream.url}/auth", params=query, timeout=10)
-    for form in ({"login": "ada", "choice": "allow"}, {"choice": "allow"}):
-        answer = user.post(answer.url, data=form, timeout=10, allow_redirects=False)
-        while answer.is_redirect and answer.headers["location"].startswith((upstream.url, "/")):
-            answer = user.get(requests.compat.urljoin(upstream.url, answer.headers["location"]), timeout=10, allow_redirects=False)
-    code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
-
-    def token(**form):
-        credentials = {"client_id": client["client_id"], "client_secret": client["client_secret"]}
-        return requests.post(f"{upstream.url}/token", data={**credentials, **form}, timeout=10)
-
-    first = token(grant_type="authorization_code", code=code, redirect_uri=callback, code_verifier=verifier).json()
+    client = upstream.register("https://localhost:1/callback")
+    first = upstream.authorize(client, "https://localhost:1/callback")
+    token = lambda **form: upstream.token(client, **form)
     second = token(grant_type="refresh_token", refresh_token=first["refresh_token"]).json()
     assert second["refresh_token"] != first["refresh_token"]
     api = lambda: requests.get(f"{upstream.url}/api/notes", headers={"authorization": f"Bearer {second['access_token']}"}, timeout=10)

@@ -96,7 +96,7 @@ def oauth_connection(rest: Rest, upstream, word: str = "Notes", scopes: tuple[st
     """A ready OAuth connection with a client registered at the upstream provider for exactly its redirect URI."""
     provider = create_provider(rest, word, oauth(upstream.url), upstream.url)
     connection = create_connection(rest, provider, "OAUTH")
-    redirect_uri = f"{rest.server.url}/sso/v1/oauth/{connection['id']}/callback"
+    redirect_uri = f"{rest.server.public_url}/sso/v1/oauth/{connection['id']}/callback"
     client = upstream.register(redirect_uri, scope=" ".join(scopes))
     settings = {
         "client_id": client["client_id"],

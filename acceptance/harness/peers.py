@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import secrets
 import sqlite3
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import jwt
 import requests
 
+from .authority import Authority
 from .node import node_workspace
 from .process import Process, free_port
 
@@ -29,7 +33,7 @@ class Peer:
 class OidcUpstream(Peer):
     """npm oidc-provider: an OAuth provider with rotating refresh tokens, a journal and a protected resource."""
 
-    def __init__(self, folder: Path, access_token_ttl: int = 3600):
+    def __init__(self, folder: Path, access_token_ttl: int = 3600, authority: Authority | None = None):
         workspace = node_workspace(folder, "peers/oidc-upstream")
         self.journal_file = folder / "journal.jsonl"
         self.journal_file.touch()
@@ -39,20 +43,58 @@ class OidcUpstream(Peer):
             # Our local authority is of no use to it, and a warning on start about the file would be noise.
             "NODE_EXTRA_CA_CERTS": "",
         }
+        self.http = requests.Session()
+        self.http.trust_env = False
+        if authority:
+            certificate, key = authority.issue(folder / "tls")
+            env |= {"TLS_CERT": str(certificate), "TLS_KEY": str(key)}
+            self.http.verify = str(authority.certificate)
         script = workspace / "peers/oidc-upstream/server.mjs"
         self.process = Process(["node", script], folder / "oidc.log", env=env, cwd=workspace)
-        self.url = self.process.wait_for_line(r"^ready (http://127\.0\.0\.1:\d+)$").group(1)
+        self.url = self.process.wait_for_line(r"^ready (https?://127\.0\.0\.1:\d+)$").group(1)
 
     def register(self, redirect_uri: str, **extra) -> dict:
         """Registers a client (RFC 7591) and returns its `client_id` and `client_secret`."""
-        answer = requests.post(f"{self.url}/reg", json={"redirect_uris": [redirect_uri], **extra}, timeout=10)
+        answer = self.http.post(f"{self.url}/reg", json={"redirect_uris": [redirect_uri], **extra}, timeout=10)
         assert answer.status_code == 201, answer.text
         return answer.json()
 
     def control(self, **settings) -> None:
-        """Changes behaviour: tokenStatus, tokenDelayMs, apiStatus, revokeAll."""
-        answer = requests.post(f"{self.url}/_control", json=settings, timeout=10)
+        """Changes behaviour: tokenStatus, tokenDelayMs, tokenAnswerDelayMs, apiStatus, revokeAll, endAccessTokens."""
+        answer = self.http.post(f"{self.url}/_control", json=settings, timeout=10)
         assert answer.ok, answer.text
+
+    def authorize(self, client: dict, callback: str, scope: str = "openid offline_access", user: str = "ada") -> dict:
+        """Signs a user in, consents and exchanges the code, all without a browser; returns the token response."""
+        verifier = secrets.token_urlsafe(43)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        query = {
+            "client_id": client["client_id"],
+            "response_type": "code",
+            "redirect_uri": callback,
+            "scope": scope,
+            "prompt": "consent",
+            "code_challenge_method": "S256",
+            "code_challenge": challenge,
+        }
+        browser = requests.Session()
+        browser.trust_env, browser.verify = False, self.http.verify
+        answer = browser.get(f"{self.url}/auth", params=query, timeout=10)
+        for form in ({"login": user, "choice": "allow"}, {"choice": "allow"}):
+            answer = browser.post(answer.url, data=form, timeout=10, allow_redirects=False)
+            while answer.is_redirect and answer.headers["location"].startswith((self.url, "/")):
+                target = urljoin(self.url, answer.headers["location"])
+                answer = browser.get(target, timeout=10, allow_redirects=False)
+        code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": verifier}
+        answer = self.token(client, **form)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def token(self, client: dict, **form: str) -> requests.Response:
+        """Asks the token endpoint as `client`."""
+        credentials = {"client_id": client["client_id"], "client_secret": client["client_secret"]}
+        return self.http.post(f"{self.url}/token", data={**credentials, **form}, timeout=10)
 
     def journal(self, *events: str, since: int = 0) -> list[dict]:
         """The recorded events of the named kinds (all when none is named), from line `since` on."""

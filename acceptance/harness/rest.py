@@ -16,6 +16,8 @@ class Rest:
         # Only our own authority: a certificate of anybody else must not do.
         self.session.verify = str(server.ca)
         self.session.trust_env = False
+        # Of a proxy in front, for servers that stand behind one.
+        self.session.headers.update(getattr(server, "headers", {}))
         self._bearer = ""
 
     def token(self, **overrides: str) -> requests.Response:

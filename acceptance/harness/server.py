@@ -43,6 +43,11 @@ class Server:
         return self
 
     @property
+    def public_url(self) -> str:
+        """Where browsers reach it."""
+        return self.url
+
+    @property
     def port(self) -> int:
         return urlsplit(self.url).port
 

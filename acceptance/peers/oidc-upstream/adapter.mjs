@@ -56,4 +56,9 @@ export class MapAdapter {
   static forgetGrants() {
     for (const model of ['Grant', ...GRANTABLE]) store(model).clear();
   }
+
+  /** Ends every access token before its time and leaves the grants. */
+  static forgetAccessTokens() {
+    store('AccessToken').clear();
+  }
 }

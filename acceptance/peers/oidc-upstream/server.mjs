@@ -2,11 +2,13 @@
 // Refresh tokens rotate, reuse of a rotated one revokes the whole grant. It also has a protected resource, a journal
 // of token events, and a control endpoint that makes it slow, broken or forgetful.
 //
-// Environment: ACCESS_TOKEN_TTL (seconds, default 3600), JOURNAL (file, JSON lines).
-// Prints "ready http://127.0.0.1:PORT" once it answers.
+// Environment: ACCESS_TOKEN_TTL (seconds, default 3600), JOURNAL (file, JSON lines), TLS_CERT and TLS_KEY (PEM files;
+// plain HTTP without them).
+// Prints "ready http(s)://127.0.0.1:PORT" once it answers.
 import { createHash } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { Provider } from 'oidc-provider';
 import { MapAdapter } from './adapter.mjs';
 import { interactions } from './pages.mjs';
@@ -14,7 +16,7 @@ import { interactions } from './pages.mjs';
 const accessTokenTtl = Number(process.env.ACCESS_TOKEN_TTL ?? 3600);
 const journalFile = process.env.JOURNAL;
 // What the control endpoint changes; `tokenStatus` 0 means "answer normally".
-const control = { tokenStatus: 0, tokenDelayMs: 0, apiStatus: 0 };
+const control = { tokenStatus: 0, tokenDelayMs: 0, tokenAnswerDelayMs: 0, apiStatus: 0 };
 
 const fingerprint = (secret) => createHash('sha256').update(secret).digest('hex').slice(0, 16);
 
@@ -22,9 +24,12 @@ function journal(event, fields = {}) {
   appendFileSync(journalFile, `${JSON.stringify({ at: Date.now(), event, ...fields })}\n`);
 }
 
-const server = createServer();
+const { TLS_CERT, TLS_KEY } = process.env;
+const server = TLS_CERT
+  ? createTlsServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) })
+  : createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const issuer = `http://127.0.0.1:${server.address().port}`;
+const issuer = `${TLS_CERT ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   adapter: MapAdapter,
@@ -118,12 +123,19 @@ async function resource(req, res, url) {
   });
 }
 
-/** POST /_control {tokenStatus?, tokenDelayMs?, apiStatus?, revokeAll?} */
+/** POST /_control {tokenStatus?, tokenDelayMs?, tokenAnswerDelayMs?, apiStatus?, revokeAll?, endAccessTokens?} */
 async function changeControl(req, res) {
-  const { revokeAll, ...settings } = JSON.parse(await readBody(req));
+  const { revokeAll, endAccessTokens, ...settings } = JSON.parse(await readBody(req));
   Object.assign(control, settings);
   if (revokeAll) MapAdapter.forgetGrants();
+  if (endAccessTokens) MapAdapter.forgetAccessTokens();
   json(res, 200, control);
+}
+
+/** Holds the answer back after the request took effect. */
+function delayAnswer(res, milliseconds) {
+  const end = res.end.bind(res);
+  if (milliseconds) res.end = (...rest) => setTimeout(() => end(...rest), milliseconds);
 }
 
 const oauth = provider.callback();
@@ -136,6 +148,9 @@ server.on('request', async (req, res) => {
     if (url.pathname === '/_control' && req.method === 'POST') return await changeControl(req, res);
     if (url.pathname.startsWith('/interaction/')) return await pages(req, res, url);
     if (url.pathname === '/token') {
+      // From here on the refresh token has left the client, whatever becomes of the answer.
+      journal('token_request');
+      delayAnswer(res, control.tokenAnswerDelayMs);
       if (control.tokenDelayMs) await new Promise((resolve) => setTimeout(resolve, control.tokenDelayMs));
       if (control.tokenStatus) {
         journal('token_outage', { status: control.tokenStatus });

@@ -1,0 +1,62 @@
+"""Many concurrent requests from one thread: plain HTTP/1.1, one connection each."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass
+class Answer:
+    """What became of one request; status 0 when the connection broke."""
+
+    target: str
+    status: int
+    head: str
+    body: bytes
+
+
+async def _one(target: str, request: bytes, timeout: float) -> Answer:
+    host, port = target.split(":")
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(request)
+                await writer.drain()
+                raw = await reader.read()
+            finally:
+                writer.close()
+    except OSError as error:
+        return Answer(target, 0, repr(error), b"")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    parts = head.split(b" ", 2)
+    status = int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else 0
+    if b"\r\ntransfer-encoding: chunked" in head.lower():
+        body = _joined(body)
+        status = status if body is not None else 0
+    return Answer(target, status, head.decode("latin-1"), body or b"")
+
+
+def _joined(chunks: bytes) -> bytes | None:
+    """The content of a chunked body; `None` when it was cut off."""
+    content = b""
+    while chunks:
+        size, _, chunks = chunks.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            return content
+        if len(chunks) < length + 2:
+            return None
+        content, chunks = content + chunks[:length], chunks[length + 2 :]
+    return None
+
+
+async def burst(targets: list[str], path: str, headers: dict[str, str], *, timeout: float = 90.0) -> list[Answer]:
+    """Sends one GET to each target (`host:port`), all at once, and waits for all answers.
+
+    Raises `TimeoutError` when one takes longer than `timeout` seconds: a caller must never hang.
+    """
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "connection: close"]
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return list(await asyncio.gather(*(_one(target, request, timeout) for target in targets)))
