@@ -38,9 +38,13 @@ class Rest:
             self._bearer = answer.json()["access_token"]
         return self._bearer
 
+    def credentials(self) -> dict[str, str]:
+        """The headers that say who calls."""
+        return {"authorization": f"Bearer {self.bearer()}"}
+
     def call(self, method: str, path: str, json: object = None, **kwargs) -> requests.Response:
         """Sends one request and returns the answer, whatever its status."""
-        headers = {"authorization": f"Bearer {self.bearer()}", **kwargs.pop("headers", {})}
+        headers = {**self.credentials(), **kwargs.pop("headers", {})}
         url = f"{self.server.url}/api/v1{path}"
         return self.session.request(method, url, json=json, headers=headers, timeout=30, **kwargs)
 
@@ -53,7 +57,7 @@ class Rest:
     def proxy(self, connection: str, identifier: str, path: str, method: str = "GET", **kwargs) -> requests.Response:
         """Calls the provider through the proxy on behalf of a connected account."""
         headers = {
-            "authorization": f"Bearer {self.bearer()}",
+            **self.credentials(),
             "connection_name": connection,
             "identifier": identifier,
             **kwargs.pop("headers", {}),

@@ -1,0 +1,50 @@
+"""A member of the dashboard who uses the API with the browser's session."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import requests
+
+from .rest import Rest
+from .server import Server
+
+
+def sign_in(server: Server, email: str = "dev@keystead.test") -> requests.Session:
+    """Signs in with the code from the development mailbox; returns the session with its cookies."""
+    session = requests.Session()
+    session.verify, session.trust_env = str(server.ca), False
+    page = session.get(f"{server.url}/dashboard/sign-in", timeout=10)
+    page = _submit(session, page, email=email)
+    newest = max((server.data / "mailbox").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    code = re.search(r"\b\d{6}\b", json.loads(newest.read_text())["text"]).group()
+    page = _submit(session, page, code=code)
+    assert page.status_code == 200 and "/sign-in" not in page.url, page.url
+    return session
+
+
+def _submit(session: requests.Session, page: requests.Response, **inputs: str) -> requests.Response:
+    """Sends the page's first form with its hidden inputs."""
+    hidden = [tag for tag in re.findall(r"<input[^>]*>", page.text) if 'type="hidden"' in tag]
+    form = {html.unescape(_attribute(tag, "name")): html.unescape(_attribute(tag, "value")) for tag in hidden}
+    headers = {"origin": page.url.split("/dashboard")[0], "sec-fetch-site": "same-origin"}
+    return session.post(page.url, data={**form, **inputs}, headers=headers, timeout=10)
+
+
+def _attribute(tag: str, name: str) -> str:
+    found = re.search(rf'{name}="([^"]*)"', tag)
+    return found.group(1) if found else ""
+
+
+class Member(Rest):
+    """Calls an environment as a member of its workspace."""
+
+    def __init__(self, server: Server, session: requests.Session, domain: str):
+        super().__init__(server)
+        self.session.cookies = session.cookies
+        self._domain = domain
+
+    def credentials(self) -> dict[str, str]:
+        return {"sec-fetch-site": "same-origin", "x-env-domain": self._domain}
