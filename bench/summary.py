@@ -37,6 +37,10 @@ def read(folder):
     return rows
 
 
+def is_void(rounds):
+    return any(result.get("errors", 0) for result in rounds.values())
+
+
 def number(value):
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
@@ -81,7 +85,7 @@ def print_ratios(row, variants):
             continue
         for variant, rest in matched(ours, variants):
             peer = variants.get(theirs.replace("{x}", rest))
-            if not peer:
+            if not peer or is_void(variants[variant]) or is_void(peer):
                 continue
             shared = variants[variant].keys() & peer.keys()
             pairs = [(variants[variant][i][figure], peer[i][figure]) for i in shared if figure in variants[variant][i] and figure in peer[i]]
@@ -96,6 +100,8 @@ def print_added(variants):
     direct = variants.get("direct small c=1", {})
     for name in ("nginx", "http-proxy-3", "keystead"):
         rounds = variants.get(f"{name} small c=1", {})
+        if is_void(rounds) or is_void(direct):
+            continue
         added = [rounds[i]["p50_ms"] - direct[i]["p50_ms"] for i in rounds.keys() & direct.keys()]
         if added:
             print(f"  added p50 by {name}: {statistics.median(added) * 1000:.0f} us ({min(added) * 1000:.0f}-{max(added) * 1000:.0f})")

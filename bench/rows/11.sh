@@ -9,9 +9,9 @@ cp "$RUN_DIR/main/root.key" "$RUN_DIR/empty/"
 serve "$RUN_DIR/empty"
 stop "$pid"
 fresh_url="$url" fresh=("${serve_command[@]}")
-peer_port="$(free_port)" kept_port="$nginx_port"
-nginx_folder "$RUN_DIR/nginx-start"
-start_port="$nginx_port" nginx_port="$kept_port"
+peer_port="$(free_port)"
+# The other rows' nginx keeps its ports.
+start_port="$(nginx_folder "$RUN_DIR/nginx-start" && echo "$nginx_port")"
 
 first=(start --count "$starts")
 measure 11 "nginx" 1 "${first[@]}" --url "http://127.0.0.1:$start_port/ok" -- \
