@@ -6,6 +6,7 @@
 
 pub mod proxy;
 pub mod tls;
+mod unread;
 
 use crate::{Gateway, Metrics, Peer};
 use http::{HeaderValue, Request, header};
@@ -29,6 +30,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
+use unread::RequestBody;
 
 /// How a listener behaves.
 #[derive(Clone, Debug)]
@@ -230,6 +232,9 @@ impl Connection {
             );
             let strict = peer.secure && settings.strict_transport_security;
             request.extensions_mut().insert(peer);
+            let waits = request.headers().contains_key(header::EXPECT);
+            let request = request
+                .map(|body| RequestBody::new(body, protocol == Protocol::Http1 && !waits));
             async move {
                 let mut response = gateway.handle(request).await;
                 if strict {
