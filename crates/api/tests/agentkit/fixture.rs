@@ -10,8 +10,7 @@ use keystead_authz::{Authorizer, TokenEndpointRequest};
 use keystead_crypto::{RootKey, SystemRng};
 use keystead_gateway::{Gateway, Pipeline, Wiring};
 use keystead_identity::{
-    Actor, BaseUrl, Context, FirstStart, Installation, Site,
-    clients::{self, ClientSettings, ClientType, CreateClient},
+    Actor, BaseUrl, Context, FirstStart, Installation, Site, clients,
     environments::{self, AuthenticationMode, CreateEnvironment, EnvironmentKind},
     start,
 };
@@ -112,15 +111,7 @@ impl World {
         let staging = environments::create(&ctx, created.workspace, &actor, command)
             .await
             .unwrap();
-        let command = CreateClient {
-            name: "Staging".to_owned(),
-            kind: ClientType::Environment,
-            access_token_expiry: None,
-            disallow_api_access: false,
-            settings: ClientSettings::default(),
-        };
-        let client = clients::create(&ctx, staging.id, &actor, command).await;
-        let client = client.unwrap().row.id;
+        let client = clients::environment_client(&ctx, staging.id).await.unwrap();
         let secret = clients::create_secret(&ctx, staging.id, &actor, client)
             .await
             .unwrap();
