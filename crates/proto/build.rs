@@ -1,7 +1,9 @@
 //! Compiles the contract in `proto/` without protoc.
 
 use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_types::{
+    FileDescriptorProto, FileDescriptorSet, SourceCodeInfo, source_code_info::Location,
+};
 use std::{env, error::Error, fs, path::Path, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -18,15 +20,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(&files)?;
 
-    // The embedded descriptors keep their options (as raw extensions) and the doc comments: the
-    // OpenAPI document is generated from them.
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    let set = FileDescriptorSet::decode(compiler.encode_file_descriptor_set().as_slice())?;
+    fs::write(out.join("comments.bin"), comments(&set).encode_to_vec())?;
+    // The embedded descriptors keep their options (as raw extensions). Their source locations would
+    // be most of what a running server holds in memory, so only the comments are kept, apart.
+    compiler.include_source_info(false);
     fs::write(
         out.join("descriptors.bin"),
         compiler.encode_file_descriptor_set(),
     )?;
 
-    let set = FileDescriptorSet::decode(compiler.encode_file_descriptor_set().as_slice())?;
     // The wrapper types are generated (one method answers a bare BoolValue); the others are prost's.
     let mut builder = tonic_prost_build::configure().compile_well_known_types(true);
     for name in [
@@ -51,6 +55,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_file("contract.rs")
         .compile_fds(set)?;
     Ok(())
+}
+
+/// The files with nothing but their leading comments and what these belong to.
+fn comments(set: &FileDescriptorSet) -> FileDescriptorSet {
+    let file = set.file.iter().map(|file| {
+        let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+        let location = locations
+            .filter(|location| location.leading_comments.is_some())
+            .map(|location| Location {
+                path: location.path.clone(),
+                leading_comments: location.leading_comments.clone(),
+                ..Location::default()
+            });
+        FileDescriptorProto {
+            name: file.name.clone(),
+            source_code_info: Some(SourceCodeInfo {
+                location: location.collect(),
+            }),
+            ..FileDescriptorProto::default()
+        }
+    });
+    FileDescriptorSet {
+        file: file.collect(),
+    }
 }
 
 /// Lists the `.proto` files below `folder`, relative to `root`.

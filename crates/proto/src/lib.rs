@@ -27,8 +27,12 @@ mod generated {
 pub use generated::{buf::validate, google::protobuf as wrappers};
 pub use generated::scalekit::v1;
 
-/// The contract as an encoded `FileDescriptorSet`, with options and comments.
+/// The contract as an encoded `FileDescriptorSet`, with options.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The doc comments of the contract: an encoded `FileDescriptorSet` whose files have nothing but a
+/// name and the locations with leading comments.
+pub static COMMENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/comments.bin"));
 
 /// Every message, service and option of the contract, for reflection.
 #[expect(

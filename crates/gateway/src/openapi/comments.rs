@@ -1,7 +1,9 @@
 //! Doc comments of the contract.
 
-use keystead_proto::POOL;
+use keystead_proto::COMMENTS;
+use prost::Message;
 use prost_reflect::FileDescriptor;
+use prost_types::FileDescriptorSet;
 use std::collections::HashMap;
 
 /// Leading comments by file and place.
@@ -11,18 +13,15 @@ pub(super) struct Comments(HashMap<(String, Vec<i32>), String>);
 impl Comments {
     pub(super) fn load() -> Self {
         let mut all = HashMap::new();
-        for file in POOL.files() {
-            let locations = file
-                .file_descriptor_proto()
-                .source_code_info
-                .iter()
-                .flat_map(|info| &info.location);
-            for location in locations {
-                if let Some(text) = &location.leading_comments {
-                    all.insert(
-                        (file.name().to_owned(), location.path.clone()),
-                        text.trim().to_owned(),
-                    );
+        // The bytes come from the build script; tests see that the comments are there.
+        let files = FileDescriptorSet::decode(COMMENTS).unwrap_or_default().file;
+        for file in files {
+            let name = file.name.unwrap_or_default();
+            let locations = file.source_code_info.into_iter();
+            for location in locations.flat_map(|info| info.location) {
+                if let Some(text) = location.leading_comments {
+                    let place = (name.clone(), location.path);
+                    all.insert(place, text.trim().to_owned());
                 }
             }
         }
@@ -57,6 +56,21 @@ pub(super) fn summary(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_method_has_its_comment() {
+        let comments = super::Comments::load();
+        for service in keystead_proto::POOL.services() {
+            for method in service.methods() {
+                let text = comments.of(&service.parent_file(), method.path());
+                assert!(
+                    text.is_some_and(|text| !text.is_empty()),
+                    "{}",
+                    method.full_name()
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_summary_is_the_first_sentence() {
         assert_eq!(
