@@ -48,13 +48,9 @@ fn id_key(id: String) -> AccountKey {
 
 /// A changed account. The credential is not repeated: the message is there, and empty (section 5,
 /// item 25).
-fn changed(grounds: &Grounds) -> Option<pb::ConnectedAccount> {
+fn changed(grounds: &Grounds) -> pb::ConnectedAccount {
     let nothing = Some(AuthorizationDetails::default());
-    Some(convert::account(
-        &grounds.account,
-        &grounds.connection,
-        nothing,
-    ))
+    convert::account(&grounds.account, &grounds.connection, nothing)
 }
 
 impl ConnectedAccounts {
@@ -203,7 +199,7 @@ impl ConnectedAccountService for ConnectedAccounts {
             .await
             .map_err(failed)?;
         Ok(Response::new(pb::CreateConnectedAccountResponse {
-            connected_account: changed(&created),
+            connected_account: Some(changed(&created)),
         }))
     }
 
@@ -221,7 +217,7 @@ impl ConnectedAccountService for ConnectedAccounts {
             .await
             .map_err(failed)?;
         Ok(Response::new(pb::UpdateConnectedAccountResponse {
-            connected_account: changed(&updated),
+            connected_account: Some(changed(&updated)),
         }))
     }
 
@@ -282,7 +278,7 @@ impl ConnectedAccountService for ConnectedAccounts {
             .await
             .map_err(failed)?;
         Ok(Response::new(pb::DisconnectConnectedAccountResponse {
-            connected_account: changed(&disconnected),
+            connected_account: Some(changed(&disconnected)),
         }))
     }
 
