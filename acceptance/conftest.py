@@ -55,10 +55,10 @@ def extra_server(engine, tmp_path):
     """A function that starts a server of the test's own, for tests that stop or break it."""
     started = []
 
-    def start() -> Server:
+    def start(**env: str) -> Server:
         url = postgres.create_database() if engine == "postgres" else None
         started.append(Server(tmp_path / f"server-{len(started)}", url))
-        return started[-1].start()
+        return started[-1].start(**env)
 
     yield start
     for server in started:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 
 import requests
 
@@ -17,19 +18,25 @@ def sign_in(server: Server, email: str = "dev@keystead.test") -> requests.Sessio
     session = requests.Session()
     session.verify, session.trust_env = str(server.ca), False
     page = session.get(f"{server.url}/dashboard/sign-in", timeout=10)
-    page = _submit(session, page, email=email)
-    newest = max((server.data / "mailbox").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    mailbox = server.data / "mailbox"
+    before = set(mailbox.glob("*.json"))
+    page = submit(session, page, email=email)
+    for _ in range(200):  # the page does not wait for the mail
+        if newest := set(mailbox.glob("*.json")) - before:
+            break
+        time.sleep(0.05)
+    newest = newest.pop()
     code = re.search(r"\b\d{6}\b", json.loads(newest.read_text())["text"]).group()
-    page = _submit(session, page, code=code)
+    page = submit(session, page, code=code)
     assert page.status_code == 200 and "/sign-in" not in page.url, page.url
     return session
 
 
-def _submit(session: requests.Session, page: requests.Response, **inputs: str) -> requests.Response:
-    """Sends the page's first form with its hidden inputs."""
+def submit(session: requests.Session, page: requests.Response, **inputs: str) -> requests.Response:
+    """Sends the page's only form with its hidden inputs, as a browser would."""
     hidden = [tag for tag in re.findall(r"<input[^>]*>", page.text) if 'type="hidden"' in tag]
     form = {html.unescape(_attribute(tag, "name")): html.unescape(_attribute(tag, "value")) for tag in hidden}
-    headers = {"origin": page.url.split("/dashboard")[0], "sec-fetch-site": "same-origin"}
+    headers = {"origin": "/".join(page.url.split("/")[:3]), "sec-fetch-site": "same-origin"}
     return session.post(page.url, data={**form, **inputs}, headers=headers, timeout=10)
 
 

@@ -60,7 +60,7 @@ class OidcUpstream(Peer):
         return answer.json()
 
     def control(self, **settings) -> None:
-        """Changes behaviour: tokenStatus, tokenDelayMs, tokenAnswerDelayMs, apiStatus, revokeAll, endAccessTokens."""
+        """Changes behaviour: tokenStatus, tokenDelayMs, tokenAnswerDelayMs, tokenEcho, apiStatus, revokeAll, endAccessTokens."""
         answer = self.http.post(f"{self.url}/_control", json=settings, timeout=10)
         assert answer.ok, answer.text
 

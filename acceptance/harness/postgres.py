@@ -34,6 +34,12 @@ def query(url: str, sql: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+def dump(url: str) -> bytes:
+    """The whole database as SQL text."""
+    done = subprocess.run(["pg_dump", "--inserts"], env={**os.environ, **_libpq(url)}, check=True, capture_output=True)
+    return done.stdout
+
+
 def _libpq(url: str) -> dict[str, str]:
     """The URL as environment variables: a password on a command line shows in the process list."""
     parts = urlsplit(url)

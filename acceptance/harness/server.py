@@ -27,17 +27,20 @@ class Server:
         self.database_url = database_url
         self.process: Process | None = None
         self.url = ""
+        self.admin_url = ""
         self.env: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, port: int = 0) -> Server:
+    def start(self, port: int = 0, **env: str) -> Server:
         """Starts the binary and returns when it serves requests. The port stays the same over `restart`."""
         if not BINARY:
             raise RuntimeError("KEYSTEAD_BIN is not set: run through ./test")
         argv = [BINARY, "dev", "--data", self.data, "--port", str(port)]
         # The URL holds a password, which must not show in the process list.
-        env = {"KEYSTEAD_DATABASE_URL": self.database_url} if self.database_url else {}
+        if self.database_url:
+            env["KEYSTEAD_DATABASE_URL"] = self.database_url
         self.process = Process(argv, self.log, env=env, cwd=self.folder)
+        self.admin_url = self.process.wait_for_line(r"^admin (http://\S+)$").group(1)
         self.url = self.process.wait_for_line(r"^ready (https://localhost:\d+)$").group(1)
         self.env = read_env_file(self.data / "dev.env")
         return self

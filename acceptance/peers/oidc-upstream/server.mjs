@@ -16,7 +16,7 @@ import { interactions } from './pages.mjs';
 const accessTokenTtl = Number(process.env.ACCESS_TOKEN_TTL ?? 3600);
 const journalFile = process.env.JOURNAL;
 // What the control endpoint changes; `tokenStatus` 0 means "answer normally".
-const control = { tokenStatus: 0, tokenDelayMs: 0, tokenAnswerDelayMs: 0, apiStatus: 0 };
+const control = { tokenStatus: 0, tokenDelayMs: 0, tokenAnswerDelayMs: 0, tokenEcho: false, apiStatus: 0 };
 
 const fingerprint = (secret) => createHash('sha256').update(secret).digest('hex').slice(0, 16);
 
@@ -123,7 +123,7 @@ async function resource(req, res, url) {
   });
 }
 
-/** POST /_control {tokenStatus?, tokenDelayMs?, tokenAnswerDelayMs?, apiStatus?, revokeAll?, endAccessTokens?} */
+/** POST /_control {tokenStatus?, tokenDelayMs?, tokenAnswerDelayMs?, tokenEcho?, apiStatus?, revokeAll?, endAccessTokens?} */
 async function changeControl(req, res) {
   const { revokeAll, endAccessTokens, ...settings } = JSON.parse(await readBody(req));
   Object.assign(control, settings);
@@ -152,6 +152,11 @@ server.on('request', async (req, res) => {
       journal('token_request');
       delayAnswer(res, control.tokenAnswerDelayMs);
       if (control.tokenDelayMs) await new Promise((resolve) => setTimeout(resolve, control.tokenDelayMs));
+      if (control.tokenEcho) {
+        // There are providers whose errors repeat what they were sent.
+        const sent = (await readBody(req)).toString();
+        return json(res, 400, { error: 'invalid_request', error_description: `cannot use ${sent}`, sent });
+      }
       if (control.tokenStatus) {
         journal('token_outage', { status: control.tokenStatus });
         return json(res, control.tokenStatus, { error: 'temporarily_unavailable' });
