@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::unnecessary_wraps,
+    reason = "a test fails by panicking; fields of messages are optional"
 )]
 
 mod connected_accounts;

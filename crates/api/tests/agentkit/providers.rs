@@ -58,7 +58,7 @@ on_both_engines! {
         assert!(provider.identifier.starts_with("ACMETASKS:"), "{}", provider.identifier);
         assert!(provider.is_custom && provider.proxy_enabled);
         let listed = world.client(&world.home).providers().list_providers(custom()).await.unwrap().into_inner();
-        assert_eq!(listed.providers, [provider.clone()]);
+        assert_eq!(listed.providers, std::slice::from_ref(&provider));
         let pattern = format!("{:?}", provider.auth_patterns);
         assert!(pattern.contains("kept"), "{pattern}");
         let again = acme(json!([{ "type": "BEARER" }]));
