@@ -27,6 +27,23 @@ const EXCEPTIONS: &[(&str, Exception)] = &[
         "scalekit.v1.providers.UpdateCustomProvider.auth_patterns",
         Exception::NoRules,
     ),
+    // Client libraries send an empty organization for connections of the environment.
+    (
+        "scalekit.v1.connections.GetConnectionRequest.organization_id",
+        Exception::NoRules,
+    ),
+    (
+        "scalekit.v1.connections.UpdateConnectionRequest.organization_id",
+        Exception::NoRules,
+    ),
+    (
+        "scalekit.v1.connections.DeleteConnectionRequest.organization_id",
+        Exception::NoRules,
+    ),
+    (
+        "scalekit.v1.connections.ToggleConnectionRequest.organization_id",
+        Exception::NoRules,
+    ),
     // The contract puts an enum's rule on a text; the field is read-only.
     (
         "scalekit.v1.directories.Directory.status",
