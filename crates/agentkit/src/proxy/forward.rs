@@ -127,9 +127,7 @@ impl AgentKit {
             return Err(Error::ProxyDisabled(grounds.provider.identifier.clone()).into());
         }
         let policy = RequestPolicy::of(&grounds.connection.settings, &grounds.account.api_config);
-        if let Some(limit) = policy.rate_limit {
-            self.limiters().pass(grounds.connection.id, limit).await?;
-        }
+        self.limiters().pass(grounds).await?;
         let url = target_url(grounds, &call.path, call.query.as_deref())?;
         let fresh = self.fresh(Arc::clone(grounds), Force::IfDue).await?;
         let outgoing = Outgoing {

@@ -1,10 +1,17 @@
 //! Local rate limits of connections (AK-112, AK-114).
 
-use crate::{Error, connections::RateLimit, error::Result};
+use crate::{
+    Error,
+    accounts::Grounds,
+    connections::{RateLimit, RequestPolicy},
+    error::Result,
+};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use keystead_types::ConnectionId;
+use keystead_types::{ConnectedAccountId, ConnectionId};
 use moka::sync::Cache;
+use serde_json::Map;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How long a call queues before it is refused.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2);
@@ -15,8 +22,12 @@ struct Limiter {
     hour: Option<DefaultDirectRateLimiter>,
 }
 
-/// One limiter per connection; a changed limit starts afresh.
-pub(crate) struct Limiters(Cache<ConnectionId, Arc<Limiter>>);
+/// One limiter per connection, and one per account that has a lower limit of its own; a changed
+/// limit starts afresh.
+pub(crate) struct Limiters(Cache<Limited, Arc<Limiter>>);
+
+/// What a limit is for; no account means the whole connection.
+type Limited = (ConnectionId, Option<ConnectedAccountId>);
 
 impl Default for Limiters {
     fn default() -> Self {
@@ -29,27 +40,38 @@ impl Limiters {
     ///
     /// # Errors
     /// [`Error::RateLimited`].
-    pub(crate) async fn pass(&self, connection: ConnectionId, limit: RateLimit) -> Result<()> {
-        let limiter = match self.0.get(&connection).filter(|limiter| limiter.limit == limit) {
-            Some(limiter) => limiter,
-            None => {
-                let limiter = Arc::new(Limiter::new(limit));
-                self.0.insert(connection, Arc::clone(&limiter));
-                limiter
-            }
-        };
-        let passed = tokio::time::timeout(LONGEST_QUEUE, async {
-            limiter.minute.until_ready().await;
-            if let Some(hour) = &limiter.hour {
-                hour.until_ready().await;
-            }
-        })
-        .await;
-        passed.map_err(|_| Error::RateLimited(60_u64.div_ceil(u64::from(limit.per_minute.max(1)))))
+    pub(crate) async fn pass(&self, grounds: &Grounds) -> Result<()> {
+        let (settings, account) = (&grounds.connection.settings, &grounds.account);
+        let of_connection = RequestPolicy::of(settings, &Map::new()).rate_limit;
+        let with_account = RequestPolicy::of(settings, &account.api_config).rate_limit;
+        let own = with_account.filter(|_| with_account != of_connection);
+        let limits = [(None, of_connection), (Some(account.id), own)];
+        let deadline = Instant::now() + LONGEST_QUEUE;
+        for (account, limit) in limits {
+            let Some(limit) = limit else { continue };
+            let limiter = self.limiter((grounds.connection.id, account), limit);
+            tokio::time::timeout_at(deadline, limiter.wait())
+                .await
+                .map_err(|_| Error::RateLimited(60_u64.div_ceil(u64::from(limit.per_minute.max(1)))))?;
+        }
+        Ok(())
+    }
+
+    /// One for all who ask at the same moment.
+    fn limiter(&self, limited: Limited, limit: RateLimit) -> Arc<Limiter> {
+        let new = || Arc::new(Limiter::new(limit));
+        self.0.entry(limited).or_insert_with_if(new, |known| known.limit != limit).into_value()
     }
 }
 
 impl Limiter {
+    async fn wait(&self) {
+        self.minute.until_ready().await;
+        if let Some(hour) = &self.hour {
+            hour.until_ready().await;
+        }
+    }
+
     fn new(limit: RateLimit) -> Self {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let minute = Quota::per_minute(at_least_one(limit.per_minute)).allow_burst(at_least_one(limit.burst));
