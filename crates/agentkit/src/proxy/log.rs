@@ -5,7 +5,7 @@ use keystead_store::entities::{
     agentkit::{self, ToolCall},
     connected_accounts,
 };
-use keystead_types::EnvironmentId;
+use keystead_types::{EnvironmentId, Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -36,6 +36,11 @@ impl Default for CallLog {
             dropped: AtomicU64::new(0),
         }
     }
+}
+
+/// A busy account is written once a minute (AK-217).
+fn to_the_minute(at: Timestamp) -> Timestamp {
+    Timestamp::from_secs(at.as_secs().div_euclid(60) * 60)
 }
 
 impl CallLog {
@@ -99,7 +104,7 @@ impl AgentKit {
             used.insert(call.account_id, call.started_at);
         }
         for (account, at) in used {
-            connected_accounts::touch(&mut tx, account, at).await?;
+            connected_accounts::touch(&mut tx, account, to_the_minute(at)).await?;
         }
         tx.commit().await?;
         Ok(())
