@@ -98,7 +98,8 @@ impl AgentKit {
         if !identifier.is_empty() {
             all.retain(|provider| provider.identifier == identifier);
         }
-        self.page_of(env, all, identifier, page)
+        // A page token belongs to the very same list.
+        self.page_of(env, all, &format!("{filter:?}\n{identifier}"), page)
     }
 
     /// A page of a list that is short and in memory: the cursor is the place in it.
