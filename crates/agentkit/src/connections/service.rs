@@ -102,6 +102,8 @@ impl AgentKit {
             .map_err(|error| name_taken(error, &connection.key_id))?;
         record::audit(&mut tx, self.ctx(), actor, "connection.created", &connection.id.to_string()).await?;
         tx.commit().await?;
+        // A remembered name may mean this connection now, or nothing any more (AK-102).
+        self.forget_all(env);
         Ok(connection)
     }
 
