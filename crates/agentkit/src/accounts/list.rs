@@ -13,6 +13,7 @@ use keystead_store::{
 };
 use keystead_types::{ConnectedAccountId, ConnectionId, EnvironmentId, Id, Page, PageRequest};
 use std::{collections::HashMap, sync::Arc};
+use unicode_normalization::UnicodeNormalization;
 
 /// What a list of accounts is limited to; empty texts match any.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -111,7 +112,7 @@ impl AgentKit {
         }
         Ok(Some(AccountFilter {
             connections: wanted.unwrap_or_default(),
-            identifier: listing.identifier.clone(),
+            identifier: listing.identifier.as_str().nfc().collect(),
             organization_id: listing.organization_id.clone(),
             user_id: listing.user_id.clone(),
             status: listing.status.clone(),

@@ -4,6 +4,7 @@ use crate::connections::stored_names;
 use keystead_store::entities::connected_accounts::AccountRow;
 use keystead_types::{ConnectedAccountId, ConnectionId, Internal, Timestamp};
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
 
 /// A connected account without its credential.
 #[derive(Clone, PartialEq, Debug)]
@@ -94,14 +95,14 @@ pub struct AccountKey {
 }
 
 impl AccountKey {
-    /// Turns empty texts into absent ones.
+    /// Turns empty texts into absent ones, and the identifier into NFC (4.2).
     #[must_use]
     pub fn normalised(self) -> Self {
         let set = |value: Option<String>| value.filter(|text| !text.is_empty());
         Self {
             id: set(self.id),
             connector: set(self.connector),
-            identifier: set(self.identifier),
+            identifier: set(self.identifier).map(|text| text.as_str().nfc().collect()),
             organization_id: set(self.organization_id),
             user_id: set(self.user_id),
         }

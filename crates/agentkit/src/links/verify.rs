@@ -19,6 +19,7 @@ use keystead_store::{
 use keystead_types::{AuthRequestId, EnvironmentId, Secret, Timestamp};
 use serde_json::Value;
 use std::sync::Arc;
+use unicode_normalization::UnicodeNormalization;
 
 impl AgentKit {
     /// The application says who consented. Gives the page to end on.
@@ -37,7 +38,8 @@ impl AgentKit {
         let pending = self.pending(env, hash.as_bytes()).await?;
         // SECURITY: compared by keyed hash, so the time tells nothing of the stored identifier.
         let hasher = &self.ctx().keys.hasher;
-        let same = hasher.hash("identifier", identifier) == hasher.hash("identifier", &pending.identifier);
+        let identifier: String = identifier.nfc().collect();
+        let same = hasher.hash("identifier", &identifier) == hasher.hash("identifier", &pending.identifier);
         if !same {
             let mut tx = self.ctx().db.begin(env).await?;
             auth_links::count_pending_attempt(&mut tx, hash.as_bytes()).await?;
