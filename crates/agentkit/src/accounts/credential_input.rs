@@ -67,6 +67,11 @@ impl CredentialInput {
         }
     }
 
+    /// Whether it replaces an access token but not the refresh token that belongs to it.
+    pub(crate) fn keeps_refresh_token(&self) -> bool {
+        matches!(self, Self::Oauth { refresh_token, .. } if refresh_token.is_empty()) && !self.is_absent()
+    }
+
     /// Puts the input over the stored credential; empty texts do not erase (AK-211).
     ///
     /// # Errors

@@ -51,6 +51,18 @@ impl Grounds {
         }
     }
 
+    /// As [`Self::require_active`]; an expired account may try its refresh token again (AK-225).
+    ///
+    /// # Errors
+    /// [`Error::ConnectionDisabled`], [`Error::AccountNotActive`].
+    pub(crate) fn require_refreshable(&self) -> Result<()> {
+        if self.account.status == AccountStatus::Expired {
+            self.connection.require_usable(&self.provider)
+        } else {
+            self.require_active()
+        }
+    }
+
     /// The error of an account that cannot be used.
     pub(crate) fn not_active(&self, status: AccountStatus) -> Error {
         Error::AccountNotActive {
@@ -81,7 +93,7 @@ impl Grounds {
             return false;
         }
         match force {
-            Force::Version(version) => self.account.credential_version == version,
+            Force::Version(version) | Force::Asked(version) => self.account.credential_version == version,
             Force::IfDue => {
                 let automatic = self.connection.kind.is_minted() || self.connection.auto_refresh();
                 let due = self.row.refresh_due_at.is_some_and(|due| due <= now);
@@ -149,36 +161,47 @@ impl Grounds {
     /// Values for URL and header templates (AK-012): the developer's settings win over what the
     /// user typed in, and that over what the grant named.
     pub(crate) fn template_values(&self) -> Values {
+        self.template_values_with(&self.account.api_config)
+    }
+
+    /// As [`Self::template_values`], with other settings of the developer.
+    pub(crate) fn template_values_with(&self, api_config: &Map<String, Value>) -> Values {
         let mut domain = Map::new();
         if !self.credential.domain.is_empty() {
             domain.insert("domain".to_owned(), Value::String(self.credential.domain.clone()));
         }
         let mut defaults = Map::new();
-        for field in &self.pattern.fields {
+        for field in self.pattern.fields.iter().chain(&self.pattern.account_fields) {
             if let Some(option) = field.options.iter().find(|option| option.default) {
                 defaults.insert(field.field_name.clone(), Value::String(option.value.clone()));
             }
         }
-        template::values_of(&[&defaults, &domain, &self.credential.details, &self.account.api_config])
+        template::values_of(&[&defaults, &domain, &self.credential.details, api_config])
+    }
+}
+
+fn offered_scopes(pattern: &AuthPattern) -> &[crate::providers::Scope] {
+    let oauth = pattern.oauth_config.as_ref();
+    oauth.map(|oauth| oauth.available_scopes.as_slice()).unwrap_or_default()
+}
+
+/// The scopes of a connection: those configured, or all of the connector.
+pub(crate) fn connection_scopes(connection: &Connection, pattern: &AuthPattern) -> Vec<String> {
+    let configured = match &connection.settings.google_dwd {
+        Some(dwd) => &dwd.scopes,
+        None => &connection.settings.scopes,
+    };
+    if configured.is_empty() {
+        offered_scopes(pattern).iter().map(|scope| scope.scope.clone()).collect()
+    } else {
+        configured.clone()
     }
 }
 
 /// The scopes that a consent asks for.
 pub(crate) fn wanted_scopes(connection: &Connection, pattern: &AuthPattern, account: &Account) -> Vec<String> {
-    let configured = match &connection.settings.google_dwd {
-        Some(dwd) => &dwd.scopes,
-        None => &connection.settings.scopes,
-    };
-    let offered = pattern
-        .oauth_config
-        .as_ref()
-        .map(|oauth| oauth.available_scopes.as_slice())
-        .unwrap_or_default();
-    let all: Vec<String> = if configured.is_empty() {
-        offered.iter().map(|scope| scope.scope.clone()).collect()
-    } else {
-        configured.clone()
-    };
+    let offered = offered_scopes(pattern);
+    let all = connection_scopes(connection, pattern);
     let Some(selection) = &account.scope_selection else {
         return with_required(all, connection, offered);
     };

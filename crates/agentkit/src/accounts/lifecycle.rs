@@ -1,6 +1,9 @@
-//! Creating, changing, disconnecting and deleting accounts (AK-201..AK-214).
+//! Creating and changing accounts (AK-201..AK-211).
 
-use super::{Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection, pattern_of, refresh_due};
+use super::{
+    Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection, connection_scopes, pattern_of,
+    refresh_due,
+};
 use crate::{
     AgentKit, Error,
     connections::Connection,
@@ -14,10 +17,10 @@ use keystead_store::{
     Tx,
     entities::{
         auth_links,
-        connected_accounts::{self, AccountRow, NewCredential, OWNER_INDEX},
+        connected_accounts::{self, AccountRow, LeaseRequest, NewCredential, OWNER_INDEX},
     },
 };
-use keystead_types::{ConnectedAccountId, EnvironmentId, Timestamp};
+use keystead_types::{AuthRequestId, ConnectedAccountId, EnvironmentId, Timestamp};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
@@ -147,19 +150,38 @@ impl AgentKit {
         let key = key.normalised();
         let grounds = self.grounds(env, key.clone()).await?;
         self.require_consistent(env, &key, &grounds).await?;
-        let mut api_config = grounds.account.api_config.clone();
-        for (name, value) in patch.api_config {
-            if value.is_null() {
-                api_config.remove(&name);
-            } else {
-                api_config.insert(name, value);
-            }
-        }
+        self.change_account(env, actor, grounds, patch, None).await
+    }
+
+    /// Changes an account; with a link, the same transaction uses it up.
+    ///
+    /// # Errors
+    /// Those of [`Self::update_account`]; [`Error::AuthRequestNotFound`] when the link was used
+    /// meanwhile; [`Error::Conflict`] when another process refreshes the grant.
+    pub(crate) async fn change_account(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        mut grounds: Arc<Grounds>,
+        patch: AccountPatch,
+        link: Option<AuthRequestId>,
+    ) -> Result<Arc<Grounds>> {
+        // A part of a grant is put over the rest of it, which a refresh may be changing now: what
+        // was read before its end must not be written after it.
+        let _turn = if patch.credential.keeps_refresh_token() {
+            let turn = self.flights().enter(grounds.account.id).await;
+            grounds = self.grounds_of(env, grounds.account.id).await?;
+            Some(turn)
+        } else {
+            None
+        };
+        let api_config = merged_config(&grounds.account.api_config, patch.api_config);
         check_api_config(&api_config)?;
         let selection = match patch.scope_selection {
-            Some(selection) => Some(checked_selection(&grounds.connection, selection)?),
+            Some(selection) => Some(checked_selection(&grounds, selection)?),
             None => grounds.account.scope_selection.clone(),
         };
+        let partial = patch.credential.keeps_refresh_token();
         let new = if patch.credential.is_absent() {
             None
         } else {
@@ -175,6 +197,26 @@ impl AgentKit {
             None => None,
         };
         let mut tx = ctx.db.begin(env).await?;
+        if let Some(link) = link {
+            // SECURITY: a link works once, even when its form is sent twice at the same moment.
+            if !auth_links::complete_link(&mut tx, link, now).await? {
+                return Err(Error::AuthRequestNotFound);
+            }
+            void_flows(&mut tx, id, now).await?;
+        }
+        if partial {
+            let lease = LeaseRequest {
+                id,
+                version: grounds.account.credential_version,
+                holder: self.holder(),
+                until: now,
+            };
+            let free = connected_accounts::acquire_lease(&mut tx, &lease).await?
+                || connected_accounts::take_over_lease(&mut tx, &lease, now).await?;
+            if !free {
+                return Err(Error::Conflict);
+            }
+        }
         let selection = selection.map(|selection| json!(selection));
         connected_accounts::set_config(&mut tx, id, &Value::Object(api_config), selection.as_ref(), now).await?;
         let mut account = grounds.account.clone();
@@ -219,52 +261,8 @@ impl AgentKit {
         Ok(grounds)
     }
 
-    /// Drops the credential and keeps the account; repeating it changes nothing (AK-214).
-    pub async fn disconnect_account(
-        &self,
-        env: EnvironmentId,
-        actor: &Actor,
-        key: AccountKey,
-    ) -> Result<Arc<Grounds>> {
-        let grounds = self.grounds(env, key).await?;
-        let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
-        if grounds.account.status != AccountStatus::Disconnected {
-            let mut tx = ctx.db.begin(env).await?;
-            connected_accounts::disconnect(&mut tx, id, now).await?;
-            void_flows(&mut tx, id, now).await?;
-            let mut account = grounds.account.clone();
-            account.status = AccountStatus::Disconnected;
-            account.token_expires_at = None;
-            record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
-            record::audit(&mut tx, ctx, actor, "connected_account.disconnected", &id.to_string()).await?;
-            tx.commit().await?;
-            self.snapshots().forget(env, id);
-            self.revoke_upstream(&grounds);
-        }
-        self.grounds_of(env, id).await
-    }
-
-    /// Deletes the account with everything that hangs on it (AK-213).
-    pub async fn delete_account(&self, env: EnvironmentId, actor: &Actor, key: AccountKey) -> Result<()> {
-        let key = key.normalised();
-        let grounds = self.grounds(env, key.clone()).await?;
-        self.require_consistent(env, &key, &grounds).await?;
-        let (ctx, id) = (self.ctx(), grounds.account.id);
-        let mut tx = ctx.db.begin(env).await?;
-        if !connected_accounts::delete(&mut tx, id).await? {
-            return Err(Error::AccountNotFound);
-        }
-        record::account_event(&mut tx, ctx, AccountEvent::Deleted, &grounds.account, &grounds.connection, "").await?;
-        record::audit(&mut tx, ctx, actor, "connected_account.deleted", &id.to_string()).await?;
-        tx.commit().await?;
-        self.snapshots().forget(env, id);
-        self.snapshots().forget_address(env, &grounds.account.identifier);
-        self.revoke_upstream(&grounds);
-        Ok(())
-    }
-
     /// On writes the other keys must not contradict the id (AK-207).
-    async fn require_consistent(&self, env: EnvironmentId, key: &AccountKey, grounds: &Grounds) -> Result<()> {
+    pub(super) async fn require_consistent(&self, env: EnvironmentId, key: &AccountKey, grounds: &Grounds) -> Result<()> {
         if key.id.is_none() {
             return Ok(());
         }
@@ -327,8 +325,21 @@ impl AgentKit {
     }
 }
 
+/// Merges key by key; null deletes (AK-211).
+pub(crate) fn merged_config(stored: &Map<String, Value>, patch: Map<String, Value>) -> Map<String, Value> {
+    let mut merged = stored.clone();
+    for (name, value) in patch {
+        if value.is_null() {
+            merged.remove(&name);
+        } else {
+            merged.insert(name, value);
+        }
+    }
+    merged
+}
+
 /// Ends every link and waiting grant of an account.
-pub(crate) async fn void_flows(tx: &mut Tx, id: ConnectedAccountId, now: Timestamp) -> Result<()> {
+pub(super) async fn void_flows(tx: &mut Tx, id: ConnectedAccountId, now: Timestamp) -> Result<()> {
     auth_links::complete_links(tx, id, now).await?;
     auth_links::drop_pending(tx, id).await?;
     Ok(())
@@ -340,9 +351,9 @@ fn first_refresh(connection: &Connection, usable: bool, now: Timestamp) -> Optio
 }
 
 /// The scopes a user chose must be among those of the connection (AK-307).
-fn checked_selection(connection: &Connection, mut selection: ScopeSelection) -> Result<ScopeSelection> {
-    let settings = &connection.settings;
-    let scopes = settings.google_dwd.as_ref().map_or(&settings.scopes, |dwd| &dwd.scopes);
+fn checked_selection(grounds: &Grounds, mut selection: ScopeSelection) -> Result<ScopeSelection> {
+    let settings = &grounds.connection.settings;
+    let scopes = connection_scopes(&grounds.connection, &grounds.pattern);
     let optional = settings
         .optional_scopes
         .as_ref()

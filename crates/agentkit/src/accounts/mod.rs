@@ -5,12 +5,13 @@ mod grounds;
 mod lifecycle;
 mod list;
 mod model;
+mod removal;
 mod resolve;
 
 pub use credential_input::CredentialInput;
-pub(crate) use grounds::{pattern_of, refresh_due, token_paths};
+pub(crate) use grounds::{connection_scopes, pattern_of, refresh_due, token_paths};
 pub use grounds::Grounds;
 pub use lifecycle::{AccountPatch, NewAccount};
-pub(crate) use lifecycle::void_flows;
+pub(crate) use lifecycle::merged_config;
 pub use list::AccountListing;
 pub use model::*;

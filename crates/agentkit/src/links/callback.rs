@@ -115,11 +115,26 @@ impl AgentKit {
             Error::AuthRequestNotFound => CallbackError::SessionExpired,
             other => CallbackError::Other(other),
         })?;
-        let code = callback.outcome.map_err(CallbackError::Denied)?;
-        let id = flow.id.to_string();
-        let secrets: FlowSecrets = self.open_sealed(env, Sealed::Flow(&id), &flow.sealed).await?;
-        let granted = self.exchange_code(&link.grounds, &flow, secrets, &code, parameters).await?;
-        self.settle(env, &link.row, &link.grounds, granted).await
+        let granted = match callback.outcome {
+            Ok(code) => self.exchange_code(env, &link.grounds, &flow, &code, parameters).await,
+            Err(denial) => Err(CallbackError::Denied(denial)),
+        };
+        match granted {
+            Ok(granted) => self.settle(env, &link.row, &link.grounds, granted).await,
+            Err(error) => {
+                self.note_failure(env, &link.grounds, &error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The account stays as it is; its history says what happened (AK-310).
+    async fn note_failure(&self, env: EnvironmentId, grounds: &Grounds, error: &CallbackError) -> Result<()> {
+        let mut tx = self.ctx().db.begin(env).await?;
+        let kind = "connected_account.oauth_failed";
+        record::history(&mut tx, self.ctx(), grounds.account.id, kind, &error.to_string()).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// One conditional update: the second use of a state finds nothing.
@@ -143,12 +158,14 @@ impl AgentKit {
 
     async fn exchange_code(
         &self,
+        env: EnvironmentId,
         grounds: &Grounds,
         flow: &FlowRow,
-        secrets: FlowSecrets,
         code: &Secret<String>,
         parameters: &str,
     ) -> Result<Granted> {
+        let id = flow.id.to_string();
+        let secrets: FlowSecrets = self.open_sealed(env, Sealed::Flow(&id), &flow.sealed).await?;
         let verifier = secrets.verifier.map(Secret::new);
         let paths = token_paths(&grounds.pattern);
         let extra: Vec<(String, String)> = if grounds.pattern.is_mcp {

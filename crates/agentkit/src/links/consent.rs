@@ -6,7 +6,7 @@ use crate::{
     accounts::Grounds,
     error::Result,
     providers::AuthKind,
-    template,
+    template::{self, TemplateError, Values},
     vault::{GrantClient, Sealed},
 };
 use keystead_crypto::random_token;
@@ -39,26 +39,39 @@ pub(crate) struct FlowSecrets {
 impl Grounds {
     /// Whether the user must fill something in before the consent (AK-304).
     pub fn asks_before_consent(&self) -> bool {
+        let values = self.template_values();
         let missing = self.pattern.account_fields.iter().any(|field| {
-            field.required
-                && !self.account.api_config.contains_key(&field.field_name)
-                && !field.options.iter().any(|option| option.default)
+            field.required && !values.contains_key(&field.field_name)
         });
         missing || self.connection.settings.scope_selection_allowed
     }
 
     /// Fills a templated endpoint; a templated host must be one of the provider's (AK-471).
-    fn endpoint(&self, template: &str) -> Result<String> {
+    pub(crate) fn endpoint(&self, template: &str) -> std::result::Result<String, TemplateError> {
+        self.endpoint_with(template, &self.template_values())
+    }
+
+    fn endpoint_with(&self, template: &str, values: &Values) -> std::result::Result<String, TemplateError> {
         if !template.contains("{{") {
             return Ok(template.to_owned());
         }
-        let filled = template::fill_url(template, &self.template_values())?;
-        let url = Url::parse(&filled).map_err(|_| template::TemplateError::NotAUrl)?;
+        let filled = template::fill_url(template, values)?;
+        let url = Url::parse(&filled).map_err(|_| TemplateError::NotAUrl)?;
         let host = url.host_str().unwrap_or_default();
         if !template::host_allowed(host, &self.pattern.allowed_proxy_domains) {
-            return Err(template::TemplateError::HostNotAllowed(host.to_owned()).into());
+            return Err(TemplateError::HostNotAllowed(host.to_owned()));
         }
         Ok(filled)
+    }
+
+    /// Whether `values` fill the endpoints of the consent.
+    pub(crate) fn check_endpoints(&self, values: &Values) -> std::result::Result<(), TemplateError> {
+        let pattern = Some(&self.pattern);
+        let endpoints = [self.connection.authorize_uri(pattern), self.connection.token_uri(pattern)];
+        for endpoint in endpoints.into_iter().flatten() {
+            self.endpoint_with(endpoint, values)?;
+        }
+        Ok(())
     }
 }
 

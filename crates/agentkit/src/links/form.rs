@@ -3,14 +3,14 @@
 use super::{Consent, OpenLink};
 use crate::{
     AgentKit, Error,
-    accounts::{AccountKey, AccountPatch, CredentialInput, ScopeSelection, void_flows},
+    accounts::{AccountPatch, CredentialInput, Grounds, ScopeSelection, merged_config},
     error::Result,
+    template::TemplateError,
 };
 use keystead_identity::Actor;
-use keystead_store::entities::auth_links;
 use keystead_types::{EnvironmentId, FieldViolation};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What was filled in.
 #[derive(Clone, Default)]
@@ -44,24 +44,21 @@ impl AgentKit {
         answers: FormAnswers,
     ) -> Result<FormEnd> {
         let redirects = link.grounds.connection.kind.is_redirect();
-        let patch = self.patch_of(link, answers);
+        let patch = patch_of(link, answers);
         let actor = Actor {
             name: format!("link:{}", link.row.id),
             request_id: None,
         };
-        let key = AccountKey {
-            id: Some(link.grounds.account.id.to_string()),
-            ..AccountKey::default()
+        let wrong = if redirects {
+            wrong_before_consent(&link.grounds, &patch)
+        } else {
+            missing(link, &patch)
         };
-        if !redirects {
-            // The link is consumed first, so that it can never be used twice; a wrong answer gives
-            // it back because nothing was committed.
-            let missing = missing(link, &patch);
-            if !missing.is_empty() {
-                return Ok(FormEnd::Wrong(missing));
-            }
+        if !wrong.is_empty() {
+            return Ok(FormEnd::Wrong(wrong));
         }
-        let grounds = match self.update_account(env, &actor, key, patch).await {
+        let used = (!redirects).then_some(link.row.id);
+        let grounds = match self.change_account(env, &actor, Arc::clone(&link.grounds), patch, used).await {
             Ok(grounds) => grounds,
             Err(Error::Invalid(violations)) => return Ok(FormEnd::Wrong(violations.into_iter().map(short).collect())),
             Err(other) => return Err(other),
@@ -73,38 +70,65 @@ impl AgentKit {
             };
             return Ok(FormEnd::Provider(self.begin_consent(env, &link).await?));
         }
-        let now = self.ctx().clock.now();
-        let mut tx = self.ctx().db.begin(env).await?;
-        if !auth_links::complete_link(&mut tx, link.row.id, now).await? {
-            return Err(Error::AuthRequestNotFound);
-        }
-        void_flows(&mut tx, grounds.account.id, now).await?;
-        tx.commit().await?;
         Ok(FormEnd::Connected)
     }
+}
 
-    fn patch_of(&self, link: &OpenLink, answers: FormAnswers) -> AccountPatch {
-        let pattern = &link.grounds.pattern;
-        let mut details = Map::new();
-        let mut api_config = Map::new();
-        for (name, value) in answers.fields {
-            let value = value.trim_end_matches(['\r', '\n']).to_owned();
-            if pattern.fields.iter().any(|field| field.field_name == name) {
-                details.insert(name, Value::String(value));
-            } else if pattern.account_fields.iter().any(|field| field.field_name == name) {
-                api_config.insert(name, Value::String(value.trim().to_owned()));
-            }
+fn patch_of(link: &OpenLink, answers: FormAnswers) -> AccountPatch {
+    let pattern = &link.grounds.pattern;
+    let mut details = Map::new();
+    let mut api_config = Map::new();
+    for (name, value) in answers.fields {
+        let value = value.trim_end_matches(['\r', '\n']).to_owned();
+        if pattern.fields.iter().any(|field| field.field_name == name) {
+            details.insert(name, Value::String(value));
+        } else if pattern.account_fields.iter().any(|field| field.field_name == name) {
+            api_config.insert(name, Value::String(value.trim().to_owned()));
         }
-        let credential = if details.is_empty() {
-            CredentialInput::Absent
-        } else {
-            CredentialInput::Static(details)
-        };
-        AccountPatch {
-            credential,
-            api_config,
-            scope_selection: answers.scope_selection,
+    }
+    let credential = if details.is_empty() {
+        CredentialInput::Absent
+    } else {
+        CredentialInput::Static(details)
+    };
+    AccountPatch {
+        credential,
+        api_config,
+        scope_selection: answers.scope_selection,
+    }
+}
+
+/// Required account fields without a value, and values that no endpoint can be filled with
+/// (AK-471). Nothing of them is stored, or the user could not correct them.
+fn wrong_before_consent(grounds: &Grounds, patch: &AccountPatch) -> Vec<FieldViolation> {
+    let api_config = merged_config(&grounds.account.api_config, patch.api_config.clone());
+    let values = grounds.template_values_with(&api_config);
+    let fields = &grounds.pattern.account_fields;
+    let empty: Vec<FieldViolation> = fields
+        .iter()
+        .filter(|field| field.required && !values.contains_key(&field.field_name))
+        .map(|field| violation(&field.field_name, "is required", "required"))
+        .collect();
+    if !empty.is_empty() {
+        return empty;
+    }
+    match grounds.check_endpoints(&values) {
+        Ok(()) => Vec::new(),
+        Err(error) => {
+            let field = match &error {
+                TemplateError::Missing(name) | TemplateError::Invalid { name, .. } => name.clone(),
+                _ => fields.first().map_or_else(|| "domain".to_owned(), |field| field.field_name.clone()),
+            };
+            vec![violation(&field, &error.to_string(), "value")]
         }
+    }
+}
+
+fn violation(field: &str, description: &str, constraint: &str) -> FieldViolation {
+    FieldViolation {
+        field: field.to_owned(),
+        description: description.to_owned(),
+        constraint: constraint.to_owned(),
     }
 }
 
@@ -132,11 +156,7 @@ fn missing(link: &OpenLink, patch: &AccountPatch) -> Vec<FieldViolation> {
                 .get(&field.field_name)
                 .is_none_or(|mutation| mutation.default.is_empty())
         })
-        .map(|field| FieldViolation {
-            field: field.field_name.clone(),
-            description: "is required".to_owned(),
-            constraint: "required".to_owned(),
-        })
+        .map(|field| violation(&field.field_name, "is required", "required"))
         .collect()
 }
 

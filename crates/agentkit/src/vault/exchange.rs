@@ -1,7 +1,7 @@
 //! Talking to a token endpoint.
 
 use super::GrantClient;
-use crate::AgentKit;
+use crate::{AgentKit, accounts::Grounds};
 use bytes::Bytes;
 use http::{Request, header};
 use keystead_net::{FetchError, Limits};
@@ -112,4 +112,24 @@ impl AgentKit {
         };
         Ok(parsed?)
     }
+}
+
+/// The client a grant was issued to. When the connection still has the same client id its
+/// current secret is used, since that one may have been rotated (AK-108).
+pub(super) fn client_of(grounds: &Grounds) -> Option<GrantClient> {
+    let connection = &grounds.connection;
+    let mut client = match &grounds.credential.client {
+        Some(stored) => {
+            let mut client = stored.clone();
+            let same = connection.settings.client_id.as_deref() == Some(&client.client_id);
+            if same && !connection.secrets.client_secret.is_empty() {
+                client.client_secret.clone_from(&connection.secrets.client_secret);
+            }
+            client
+        }
+        None => connection.grant_client(grounds.refresh_endpoint()?, Some(&grounds.pattern)),
+    };
+    // Tokens that were imported came with the endpoint as the connector has it, a template maybe.
+    client.token_uri = grounds.endpoint(&client.token_uri).ok()?;
+    Some(client)
 }

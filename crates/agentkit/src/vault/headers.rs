@@ -105,7 +105,6 @@ fn mutated(pattern: &AuthPattern, name: &str, stored: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::field_reassign_with_default, reason = "a type with Drop has no update syntax")]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -114,9 +113,10 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write it in place")]
     fn details(value: serde_json::Value) -> Credential {
         let mut credential = Credential::default();
-        credential.details = value.as_object().unwrap().clone();
+        credential.details = value.as_object().cloned().unwrap();
         credential
     }
 

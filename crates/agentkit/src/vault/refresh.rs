@@ -15,6 +15,7 @@
 
 use super::{
     Credential, ExchangeError, GrantClient, TokenCall,
+    exchange::client_of,
     mint::{MintInput, Minted},
 };
 use crate::{
@@ -45,6 +46,9 @@ pub enum Force {
     IfDue,
     /// When the credential still has this version: its token was refused upstream.
     Version(i64),
+    /// As `Version`, because somebody asked for it: also an expired account, and without waiting
+    /// for the pause after a failure to end (AK-225).
+    Asked(i64),
 }
 
 /// Why a refresh was made or not.
@@ -68,7 +72,12 @@ impl AgentKit {
             if grounds.token_is_live(now) || !grounds.credential_ends() {
                 return Ok(grounds);
             }
-            self.give_up(&grounds, "the access token ended and there is nothing to refresh it with").await?;
+            let why = if grounds.is_refreshable() {
+                "the access token ended and automatic refresh is off"
+            } else {
+                "the access token ended and there is nothing to refresh it with"
+            };
+            self.give_up(&grounds, why).await?;
             return Err(grounds.not_active(AccountStatus::Expired));
         }
         // The work goes on when the caller hangs up: tokens that were issued must be stored.
@@ -89,10 +98,13 @@ impl AgentKit {
                 Some(current) => current,
                 None => self.grounds_of(env, id).await?,
             };
-            current.require_active()?;
+            match force {
+                Force::Asked(_) => current.require_refreshable()?,
+                _ => current.require_active()?,
+            }
             match self.next_step(&current, force).await? {
                 Step::Ready => return Ok(current),
-                Step::Refresh => return self.refresh_held(current).await,
+                Step::Refresh => return self.refresh_held(current, force).await,
                 Step::Wait => tokio::time::sleep(POLL).await,
             }
         }
@@ -104,8 +116,9 @@ impl AgentKit {
         if !grounds.needs_refresh(now, force) {
             return Ok(Step::Ready);
         }
-        let live = grounds.token_is_live(now) && !matches!(force, Force::Version(_));
-        if let Some(not_before) = grounds.row.refresh_not_before.filter(|at| *at > now) {
+        let live = grounds.token_is_live(now) && force == Force::IfDue;
+        let pause = grounds.row.refresh_not_before.filter(|at| *at > now);
+        if let Some(not_before) = pause.filter(|_| !matches!(force, Force::Asked(_))) {
             if live {
                 return Ok(Step::Ready);
             }
@@ -136,6 +149,10 @@ impl AgentKit {
             } else {
                 drop(tx);
                 self.give_up(grounds, "a refresh was interrupted and its outcome is unknown").await?;
+                if let Force::Asked(_) = force {
+                    // Or the next round would send the refresh token again.
+                    return Err(grounds.not_active(AccountStatus::Expired));
+                }
                 return Ok(Step::Wait);
             }
         } else if live {
@@ -145,7 +162,7 @@ impl AgentKit {
     }
 
     /// Makes the refresh under the lease.
-    async fn refresh_held(&self, grounds: Arc<Grounds>) -> Result<Arc<Grounds>> {
+    async fn refresh_held(&self, grounds: Arc<Grounds>, force: Force) -> Result<Arc<Grounds>> {
         let outcome = if grounds.connection.kind.is_minted() {
             self.mint_for(&grounds).await
         } else {
@@ -154,15 +171,15 @@ impl AgentKit {
         match outcome {
             Ok(fresh) => self.store_refreshed(grounds, fresh).await,
             Err(failure) if failure.definitive => self.refused(grounds, &failure.text).await,
-            Err(failure) => self.postpone(grounds, &failure.text).await,
+            Err(failure) => self.postpone(grounds, force, &failure.text).await,
         }
     }
 
     async fn refresh_token(&self, grounds: &Grounds) -> std::result::Result<Fresh, Failure> {
         let credential = &grounds.credential;
-        let client = self.client_of(grounds).ok_or_else(|| Failure {
+        let client = client_of(grounds).ok_or_else(|| Failure {
             definitive: true,
-            text: "the OAuth client of the grant is unknown".to_owned(),
+            text: "the OAuth client or token endpoint of the grant is unknown".to_owned(),
         })?;
         let token = Secret::new(credential.refresh_token.clone());
         let paths = grounds.token_paths();
@@ -241,26 +258,6 @@ impl AgentKit {
         })
     }
 
-    /// The client a grant was issued to. When the connection still has the same client id its
-    /// current secret is used, since that one may have been rotated (AK-108).
-    fn client_of(&self, grounds: &Grounds) -> Option<GrantClient> {
-        let connection = &grounds.connection;
-        match &grounds.credential.client {
-            Some(stored) => {
-                let mut client = stored.clone();
-                let same = connection.settings.client_id.as_deref() == Some(&client.client_id);
-                if same && !connection.secrets.client_secret.is_empty() {
-                    client.client_secret.clone_from(&connection.secrets.client_secret);
-                }
-                Some(client)
-            }
-            None => {
-                let endpoint = grounds.refresh_endpoint()?;
-                Some(connection.grant_client(endpoint, Some(&grounds.pattern)))
-            }
-        }
-    }
-
     /// Commits the new tokens; only then anybody gets them.
     async fn store_refreshed(&self, grounds: Arc<Grounds>, fresh: Fresh) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
@@ -279,7 +276,9 @@ impl AgentKit {
         if !connected_accounts::refreshed(&mut tx, id, version, &new, now).await? {
             // Disconnected, deleted or authorized anew meanwhile: nothing is written back.
             drop(tx);
-            return self.grounds_of(env, id).await;
+            let current = self.reread(env, id).await?;
+            current.require_active()?;
+            return Ok(current);
         }
         let mut account = grounds.account.clone();
         account.status = AccountStatus::Active;
@@ -329,7 +328,7 @@ impl AgentKit {
     }
 
     /// A transient failure: the grant is kept, the next try comes later (AK-224).
-    async fn postpone(&self, grounds: Arc<Grounds>, reason: &str) -> Result<Arc<Grounds>> {
+    async fn postpone(&self, grounds: Arc<Grounds>, force: Force, reason: &str) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
         let now = self.ctx().clock.now();
         let pause = backoff(grounds.account.refresh_failures);
@@ -342,31 +341,10 @@ impl AgentKit {
             tx.commit().await?;
         }
         self.reread(env, id).await?;
-        if grounds.token_is_live(now) {
+        if force == Force::IfDue && grounds.token_is_live(now) {
             return Ok(grounds);
         }
         Err(Error::ProviderUnavailable(reason.to_owned()))
-    }
-
-    /// Refreshes what is due in all environments, a batch at a time; gives how many were looked at.
-    pub async fn refresh_due(&self, batch: u32) -> Result<usize> {
-        let now = self.ctx().clock.now();
-        let due = connected_accounts::refresh_due(&mut self.ctx().db.read_admin(), now, batch).await?;
-        for account in &due {
-            if let Err(error) = self.refresh_in_background(account.environment, account.id).await {
-                tracing::warn!(account = %account.id, %error, "background refresh");
-            }
-        }
-        Ok(due.len())
-    }
-
-    async fn refresh_in_background(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<()> {
-        let grounds = self.grounds_of(env, id).await?;
-        if !grounds.connection.enabled || !grounds.connection.auto_refresh() {
-            return Ok(());
-        }
-        self.fresh(grounds, Force::IfDue).await?;
-        Ok(())
     }
 
     /// Refreshes now, on request (AK-225).
@@ -375,20 +353,12 @@ impl AgentKit {
     /// [`Error::NothingToRefresh`], and those of a refresh.
     pub async fn refresh_now(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<Account> {
         let grounds = self.grounds_of(env, id).await?;
-        grounds.require_active()?;
+        grounds.require_refreshable()?;
         if !grounds.is_refreshable() {
             return Err(Error::NothingToRefresh);
         }
         let version = grounds.account.credential_version;
-        Ok(self.fresh(grounds, Force::Version(version)).await?.account.clone())
-    }
-
-    /// After a restart of a single-process installation no lease can have a living holder.
-    pub async fn release_leases_of_former_run(&self) -> Result<u64> {
-        let mut tx = self.ctx().db.begin_admin().await?;
-        let freed = connected_accounts::expire_all_leases(&mut tx).await?;
-        tx.commit().await?;
-        Ok(freed)
+        Ok(self.fresh(grounds, Force::Asked(version)).await?.account.clone())
     }
 }
 

@@ -154,6 +154,11 @@ const REFRESH_REFUSED: Sql = sql!(
             refresh_failures = refresh_failures + 1, lease_holder = NULL, lease_until = NULL, updated_at = $5
      WHERE env_id = $1 AND id = $2 AND credential_version = $3"
 );
+const PUT_REFRESH_OFF: Sql = sql!(
+    "connected_accounts.put_refresh_off",
+    "UPDATE connected_accounts SET refresh_due_at = $4
+     WHERE env_id = $1 AND id = $2 AND refresh_due_at IS NOT NULL AND refresh_due_at <= $3"
+);
 const TOUCH: Sql = sql!(
     "connected_accounts.touch",
     "UPDATE connected_accounts SET last_used_at = $3
@@ -218,6 +223,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     REFRESHED,
     REFRESH_POSTPONED,
     REFRESH_REFUSED,
+    PUT_REFRESH_OFF,
     TOUCH,
     LIST,
     LIST_BACK,
@@ -460,6 +466,18 @@ pub async fn refresh_refused(
 ) -> Result<bool, StoreError> {
     let params = (tx.env(), id, version, reason, at);
     Ok(tx.execute(REFRESH_REFUSED, params).await? == 1)
+}
+
+/// Makes an account that is due at `now` due at `until` instead.
+pub async fn put_refresh_off(
+    tx: &mut Tx,
+    id: ConnectedAccountId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let params = (tx.env(), id, now, until);
+    tx.execute(PUT_REFRESH_OFF, params).await?;
+    Ok(())
 }
 
 /// Records the last use (AK-217).
