@@ -1,0 +1,21 @@
+//! Use cases of `agentkit` on both engines, against the sandbox provider over HTTP.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing helper fails its test"
+)]
+
+mod accounts;
+mod addressing;
+mod connections;
+mod fixture;
+mod forms;
+mod grants;
+mod links;
+mod lists;
+mod proxy;
+mod refresh;
+mod refresh_failures;
+mod upstream;
+mod verification;
