@@ -4,7 +4,6 @@ The provider takes a second use for theft and revokes everything, so its journal
 leaves an account that has to be authorized again, which is the honest outcome: nobody knows whether the token was used.
 """
 
-import asyncio
 import json
 import random
 import secrets
@@ -63,7 +62,7 @@ class Fleet:
             "identifier": self.key["identifier"],
         }
         targets = [self.nodes[number % len(self.nodes)].address for number in range(callers)]
-        return asyncio.run(burst(targets, "/proxy/api/notes", headers))
+        return burst(targets, "/proxy/api/notes", headers)
 
     def seen(self) -> int:
         return len(self.upstream.journal())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 
@@ -52,11 +53,17 @@ def _joined(chunks: bytes) -> bytes | None:
     return None
 
 
-async def burst(targets: list[str], path: str, headers: dict[str, str], *, timeout: float = 90.0) -> list[Answer]:
+def burst(targets: list[str], path: str, headers: dict[str, str], *, timeout: float = 90.0) -> list[Answer]:
     """Sends one GET to each target (`host:port`), all at once, and waits for all answers.
 
     Raises `TimeoutError` when one takes longer than `timeout` seconds: a caller must never hang.
     """
     lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "connection: close"]
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
-    return list(await asyncio.gather(*(_one(target, request, timeout) for target in targets)))
+
+    async def all_of_them() -> list[Answer]:
+        return list(await asyncio.gather(*(_one(target, request, timeout) for target in targets)))
+
+    # A thread of its own: Playwright's event loop may be running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, all_of_them()).result()
