@@ -6,6 +6,7 @@ import html
 import json
 import re
 import time
+from pathlib import Path
 
 import requests
 
@@ -21,15 +22,21 @@ def sign_in(server: Server, email: str = "dev@keystead.test") -> requests.Sessio
     mailbox = server.data / "mailbox"
     before = set(mailbox.glob("*.json"))
     page = submit(session, page, email=email)
-    for _ in range(200):  # the page does not wait for the mail
-        if newest := set(mailbox.glob("*.json")) - before:
-            break
-        time.sleep(0.05)
-    newest = newest.pop()
-    code = re.search(r"\b\d{6}\b", json.loads(newest.read_text())["text"]).group()
+    code = re.search(r"\b\d{6}\b", _next_mail(mailbox, before)["text"]).group()
     page = submit(session, page, code=code)
     assert page.status_code == 200 and "/sign-in" not in page.url, page.url
     return session
+
+
+def _next_mail(mailbox: Path, before: set[Path]) -> dict:
+    """The next message: the page does not wait for the mail, and its file takes a moment to fill."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            return json.loads((set(mailbox.glob("*.json")) - before).pop().read_text())
+        except (KeyError, ValueError):
+            time.sleep(0.05)
+    raise AssertionError("no mail arrived")
 
 
 def submit(session: requests.Session, page: requests.Response, **inputs: str) -> requests.Response:
