@@ -78,7 +78,9 @@ pub enum Error {
     #[error("identifier mismatch: the link was made for another user")]
     IdentifierMismatch,
     /// The verification URL is missing.
-    #[error("user_verify_url is required: the environment verifies users in your application; send it with the request")]
+    #[error(
+        "user_verify_url is required: the environment verifies users in your application; send it with the request"
+    )]
     VerifyUrlMissing,
     /// The provider refused the grant.
     #[error("the token could not be refreshed: {0}; ask the user to authorize again")]

@@ -72,7 +72,14 @@ pub(crate) async fn status_change(
     data.insert("connection_name".to_owned(), json!(connection.key_id));
     data.insert("old_status".to_owned(), json!(old.as_str()));
     let detail = format!("{} → {}", old.as_str(), account.status.as_str());
-    history(tx, ctx, account.id, "connected_account.status_updated", &detail).await?;
+    history(
+        tx,
+        ctx,
+        account.id,
+        "connected_account.status_updated",
+        &detail,
+    )
+    .await?;
     emit(tx, ctx, "connected_account.status_updated", account, data).await
 }
 
@@ -82,7 +89,10 @@ fn data(account: &Account, connection: &Connection) -> Map<String, Value> {
     data.insert("identifier".to_owned(), json!(account.identifier));
     data.insert("connection_id".to_owned(), json!(connection.id.to_string()));
     data.insert("provider".to_owned(), json!(connection.provider_key));
-    data.insert("authorization_type".to_owned(), json!(connection.kind.as_str()));
+    data.insert(
+        "authorization_type".to_owned(),
+        json!(connection.kind.as_str()),
+    );
     data.insert("status".to_owned(), json!(account.status.as_str()));
     for (name, at) in [
         ("token_expires_at", account.token_expires_at),

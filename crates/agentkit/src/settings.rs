@@ -53,7 +53,10 @@ impl Settings {
     /// Whether a `user_verify_url` is on the list: same origin, path below (AK-325).
     pub fn allows_verify_url(&self, url: &str) -> bool {
         self.allowed_verify_urls.is_empty()
-            || self.allowed_verify_urls.iter().any(|allowed| covers(allowed, url))
+            || self
+                .allowed_verify_urls
+                .iter()
+                .any(|allowed| covers(allowed, url))
     }
 }
 
@@ -72,7 +75,10 @@ impl AgentKit {
     /// The settings of an environment.
     pub async fn settings(&self, env: EnvironmentId) -> Result<Settings> {
         let stored = agentkit::find_settings(&mut self.ctx().db.read(env)).await?;
-        let settings = stored.map(serde_json::from_value).transpose().map_err(Internal::new)?;
+        let settings = stored
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(Internal::new)?;
         Ok(settings.unwrap_or_default())
     }
 
@@ -105,7 +111,14 @@ impl AgentKit {
         let document = serde_json::to_value(settings).map_err(Internal::new)?;
         let mut tx = self.ctx().db.begin(env).await?;
         agentkit::put_settings(&mut tx, &document, self.ctx().clock.now()).await?;
-        record::audit(&mut tx, self.ctx(), actor, "agentkit_settings.updated", &env.to_string()).await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            "agentkit_settings.updated",
+            &env.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         Ok(())
     }

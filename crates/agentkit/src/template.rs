@@ -75,9 +75,13 @@ pub(crate) fn variables(template: &str) -> Vec<&str> {
 /// Fills a URL template. Values in the host part must be host names, others become one
 /// percent-encoded segment; so a value can never change scheme, user, port or structure.
 pub(crate) fn fill_url(template: &str, values: &Values) -> Result<String, TemplateError> {
-    let host_end = template
-        .find("://")
-        .map_or(0, |at| at + 3 + template.get(at + 3..).and_then(|rest| rest.find('/')).unwrap_or(template.len() - at - 3));
+    let host_end = template.find("://").map_or(0, |at| {
+        at + 3
+            + template
+                .get(at + 3..)
+                .and_then(|rest| rest.find('/'))
+                .unwrap_or(template.len() - at - 3)
+    });
     fill(template, values, |name, value, position| {
         if position < host_end {
             // SECURITY: a value such as `evil.com/` or `user@evil.com` must not move the request.
@@ -116,7 +120,11 @@ fn fill(
         let value = values
             .get(name)
             .ok_or_else(|| TemplateError::Missing(name.to_owned()))?;
-        filled.push_str(&encode(name, value, template.len() - rest.len() + before.len())?);
+        filled.push_str(&encode(
+            name,
+            value,
+            template.len() - rest.len() + before.len(),
+        )?);
         rest = tail;
     }
     filled.push_str(rest);
@@ -125,7 +133,10 @@ fn fill(
 
 fn check_host(name: &str, value: &str) -> Result<(), TemplateError> {
     let plain = value.split('.').all(|label| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
     if !plain {
         return Err(invalid(
@@ -206,8 +217,18 @@ mod tests {
     #[test]
     fn a_value_cannot_leave_its_place() {
         for host in [
-            "evil.com/", "a@evil.com", "evil.com:8080", "https://evil.com", "evil.com#", "evil.com?x",
-            "evil.com\\", "a b", "", "..", "[::1]", "ev%69l.com",
+            "evil.com/",
+            "a@evil.com",
+            "evil.com:8080",
+            "https://evil.com",
+            "evil.com#",
+            "evil.com?x",
+            "evil.com\\",
+            "a b",
+            "",
+            "..",
+            "[::1]",
+            "ev%69l.com",
         ] {
             let result = fill_url("https://{{domain}}/x", &values(&[("domain", host)]));
             assert!(result.is_err(), "{host}: {result:?}");

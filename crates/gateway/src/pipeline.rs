@@ -55,16 +55,27 @@ impl Wiring {
         rng: Arc<dyn Rng>,
         routes: Routes,
     ) -> Result<Self, ContractError> {
-        Ok(Self {
+        let rules = ContractRules::load()?;
+        Ok(Self::with_rules(authenticate, rng, routes, rules))
+    }
+
+    /// As [`Self::new`], with rules that were loaded before.
+    pub fn with_rules(
+        authenticate: Arc<dyn Authenticate>,
+        rng: Arc<dyn Rng>,
+        routes: Routes,
+        rules: impl Validate + 'static,
+    ) -> Self {
+        Self {
             authenticate,
             rng,
             routes: routes.prepare(),
-            rules: Box::new(ContractRules::load()?),
+            rules: Box::new(rules),
             limits: Limits::default(),
             max_message_bytes: 4 * 1024 * 1024,
             max_call_time: Duration::from_secs(60),
             metrics: Metrics::default(),
-        })
+        }
     }
 }
 

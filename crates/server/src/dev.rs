@@ -10,7 +10,6 @@ use crate::{
     root_key, run, sandbox_connector, tell, wiring,
 };
 use anyhow::{Context as _, Result, bail};
-use keystead_agentkit::catalogue::Catalogue;
 use keystead_gateway::{
     Metrics,
     listener::{Listener, Settings, tls::Certificate},
@@ -81,6 +80,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let base_url = BaseUrl::parse(&format!("https://localhost:{port}"))?;
     let url = base_url.to_string();
 
+    let prepared = wiring::prepare(outbound(&tls)?, Some(sandbox_connector::provider(&url)?));
     let opened = database::open_alone(&database).await?;
     let installation =
         installation::open(opened.db.clone(), root_key, base_url, true, first_start()).await?;
@@ -98,8 +98,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let app = wiring::assemble(wiring::Parts {
         ctx: installation.ctx,
         holder: installation.holder,
-        outbound: outbound(&tls)?,
-        catalogue: Catalogue::embedded().with(sandbox_connector::provider(&url)?),
+        prepared: prepared.await??,
         mailer: Arc::new(mailbox.clone()),
         sandbox: Some(mailbox),
         metrics,

@@ -20,7 +20,7 @@ pub(crate) fn read(path: &Path) -> HashMap<String, String> {
 pub(crate) fn write(path: &Path, pairs: &[(&str, &str)]) -> Result<()> {
     let mut text = String::from("# Written by `keystead dev` at every start. It holds a secret.\n");
     for (key, value) in pairs {
-        text.push_str(&format!("{key}={}\n", quoted(value)));
+        text.extend([key, "=", &quoted(value), "\n"]);
     }
     let new = path.with_extension("env.new");
     write_private(&new, text.as_bytes())?;

@@ -9,7 +9,6 @@ use crate::{
     mail, root_key, run, tell, wiring,
 };
 use anyhow::{Context as _, Result, bail};
-use keystead_agentkit::catalogue::Catalogue;
 use keystead_gateway::{
     Metrics,
     listener::{Listener, Settings, proxy::TrustedProxies, tls::Certificate},
@@ -28,6 +27,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let root_key = root_key::load(&config.root_key)?;
     let base_url = BaseUrl::parse(&config.server.public_url)?;
     let url = base_url.to_string();
+    let prepared = wiring::prepare(outbound(&config)?, None);
     let certificate = certificate(&config).await?;
 
     let mut registry = Registry::default();
@@ -65,8 +65,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let app = wiring::assemble(wiring::Parts {
         ctx: installation.ctx,
         holder: installation.holder,
-        outbound: outbound(&config)?,
-        catalogue: Catalogue::embedded(),
+        prepared: prepared.await??,
         mailer: mail::mailer(&config.mail, Arc::new(SystemClock))?,
         sandbox: None,
         metrics,

@@ -5,27 +5,53 @@ use crate::{
     routes,
 };
 use anyhow::{Context as _, Result};
-use keystead_agentkit::{AgentKit, catalogue::Catalogue};
+use keystead_agentkit::{AgentKit, catalogue::Catalogue, providers::Provider};
 use keystead_authz::Authorizer;
-use keystead_gateway::{Endpoints, Gateway, Metrics, Pipeline, Wiring};
+use keystead_crypto::SystemRng;
+use keystead_gateway::{Endpoints, Gateway, Metrics, Pipeline, Wiring, validate::ContractRules};
 use keystead_identity::Context;
 use keystead_net::{
     GuardedClient, Settings as Outbound,
     mail::{Mailbox, Mailer},
 };
+use keystead_types::Rng;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// What an installation is made of.
 pub(crate) struct Parts {
     pub(crate) ctx: Context,
     /// Names this run of this process.
     pub(crate) holder: String,
-    pub(crate) outbound: Outbound,
-    pub(crate) catalogue: Catalogue,
+    pub(crate) prepared: Prepared,
     pub(crate) mailer: Arc<dyn Mailer>,
     /// The mailbox the sandbox shows; `None` for no sandbox.
     pub(crate) sandbox: Option<Mailbox>,
     pub(crate) metrics: Metrics,
+}
+
+/// What takes time to make and needs no database.
+pub(crate) struct Prepared {
+    http: GuardedClient,
+    catalogue: Catalogue,
+    rules: ContractRules,
+}
+
+/// Makes it on other threads, while the database is opened on this one.
+pub(crate) fn prepare(outbound: Outbound, more: Option<Provider>) -> JoinHandle<Result<Prepared>> {
+    // The first random number costs tens of milliseconds: the library measures timing noise.
+    tokio::task::spawn_blocking(|| SystemRng.fill(&mut [0]));
+    tokio::task::spawn_blocking(move || {
+        let embedded = Catalogue::embedded();
+        Ok(Prepared {
+            rules: ContractRules::load().context("read the contract")?,
+            catalogue: match more {
+                Some(provider) => embedded.with(provider),
+                None => embedded,
+            },
+            http: GuardedClient::new(outbound).context("set up outbound requests")?,
+        })
+    })
 }
 
 /// The assembled product.
@@ -42,14 +68,17 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
     let Parts {
         ctx,
         holder,
-        outbound,
-        catalogue,
+        prepared,
         mailer,
         sandbox,
         metrics,
     } = parts;
     let authorizer = Authorizer::new(ctx.clone());
-    let http = GuardedClient::new(outbound).context("set up outbound requests")?;
+    let Prepared {
+        http,
+        catalogue,
+        rules,
+    } = prepared;
     let agentkit = AgentKit::new(ctx.clone(), http, catalogue, holder);
 
     let services = keystead_api::routes(keystead_api::App {
@@ -57,8 +86,8 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         authorizer: authorizer.clone(),
         agentkit: agentkit.clone(),
     });
-    let wiring = Wiring::new(Arc::new(authorizer.clone()), ctx.rng.clone(), services)
-        .context("read the contract")?;
+    let authenticate = Arc::new(authorizer.clone());
+    let wiring = Wiring::with_rules(authenticate, ctx.rng.clone(), services, rules);
     let pipeline = Pipeline::new(Wiring { metrics, ..wiring }).context("read the contract")?;
 
     let pages = keystead_web::router(&keystead_web::Deps {

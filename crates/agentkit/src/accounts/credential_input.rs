@@ -69,7 +69,8 @@ impl CredentialInput {
 
     /// Whether it replaces an access token but not the refresh token that belongs to it.
     pub(crate) fn keeps_refresh_token(&self) -> bool {
-        matches!(self, Self::Oauth { refresh_token, .. } if refresh_token.is_empty()) && !self.is_absent()
+        matches!(self, Self::Oauth { refresh_token, .. } if refresh_token.is_empty())
+            && !self.is_absent()
     }
 
     /// Puts the input over the stored credential; empty texts do not erase (AK-211).
@@ -122,7 +123,9 @@ impl CredentialInput {
                 credential.subject = subject;
                 credential.access_token.clear();
             }
-            (Self::TrustedIdp, _) => return Err(Error::Unsupported("AWS federation (TRUSTED_IDP)")),
+            (Self::TrustedIdp, _) => {
+                return Err(Error::Unsupported("AWS federation (TRUSTED_IDP)"));
+            }
             (_, kind) => {
                 return Err(Error::AuthTypeMismatch {
                     expected: kind.as_str(),
@@ -161,10 +164,17 @@ fn require_fields(pattern: &AuthPattern, credential: &Credential) -> Result<()> 
             .details
             .get("path_variables")
             .and_then(|values| values.get(&field.field_name));
-        let given = credential.details.get(&field.field_name).or(path_value).is_some();
+        let given = credential
+            .details
+            .get(&field.field_name)
+            .or(path_value)
+            .is_some();
         if field.required && !given && !has_default {
             violations.push(FieldViolation {
-                field: format!("authorization_details.static_auth.details.{}", field.field_name),
+                field: format!(
+                    "authorization_details.static_auth.details.{}",
+                    field.field_name
+                ),
                 description: "is required by the provider".to_owned(),
                 constraint: "required".to_owned(),
             });

@@ -93,7 +93,9 @@ impl Grounds {
             return false;
         }
         match force {
-            Force::Version(version) | Force::Asked(version) => self.account.credential_version == version,
+            Force::Version(version) | Force::Asked(version) => {
+                self.account.credential_version == version
+            }
             Force::IfDue => {
                 let automatic = self.connection.kind.is_minted() || self.connection.auto_refresh();
                 let due = self.row.refresh_due_at.is_some_and(|due| due <= now);
@@ -124,7 +126,11 @@ impl Grounds {
         let oauth = self.pattern.oauth_config.as_ref();
         oauth
             .and_then(|oauth| oauth.refresh_uri.clone())
-            .or_else(|| self.connection.token_uri(Some(&self.pattern)).map(ToOwned::to_owned))
+            .or_else(|| {
+                self.connection
+                    .token_uri(Some(&self.pattern))
+                    .map(ToOwned::to_owned)
+            })
     }
 
     /// Where the provider's token response keeps its values.
@@ -168,12 +174,23 @@ impl Grounds {
     pub(crate) fn template_values_with(&self, api_config: &Map<String, Value>) -> Values {
         let mut domain = Map::new();
         if !self.credential.domain.is_empty() {
-            domain.insert("domain".to_owned(), Value::String(self.credential.domain.clone()));
+            domain.insert(
+                "domain".to_owned(),
+                Value::String(self.credential.domain.clone()),
+            );
         }
         let mut defaults = Map::new();
-        for field in self.pattern.fields.iter().chain(&self.pattern.account_fields) {
+        for field in self
+            .pattern
+            .fields
+            .iter()
+            .chain(&self.pattern.account_fields)
+        {
             if let Some(option) = field.options.iter().find(|option| option.default) {
-                defaults.insert(field.field_name.clone(), Value::String(option.value.clone()));
+                defaults.insert(
+                    field.field_name.clone(),
+                    Value::String(option.value.clone()),
+                );
             }
         }
         template::values_of(&[&defaults, &domain, &self.credential.details, api_config])
@@ -182,7 +199,9 @@ impl Grounds {
 
 fn offered_scopes(pattern: &AuthPattern) -> &[crate::providers::Scope] {
     let oauth = pattern.oauth_config.as_ref();
-    oauth.map(|oauth| oauth.available_scopes.as_slice()).unwrap_or_default()
+    oauth
+        .map(|oauth| oauth.available_scopes.as_slice())
+        .unwrap_or_default()
 }
 
 /// The scopes of a connection: those configured, or all of the connector.
@@ -192,20 +211,30 @@ pub(crate) fn connection_scopes(connection: &Connection, pattern: &AuthPattern) 
         None => &connection.settings.scopes,
     };
     if configured.is_empty() {
-        offered_scopes(pattern).iter().map(|scope| scope.scope.clone()).collect()
+        offered_scopes(pattern)
+            .iter()
+            .map(|scope| scope.scope.clone())
+            .collect()
     } else {
         configured.clone()
     }
 }
 
 /// The scopes that a consent asks for.
-pub(crate) fn wanted_scopes(connection: &Connection, pattern: &AuthPattern, account: &Account) -> Vec<String> {
+pub(crate) fn wanted_scopes(
+    connection: &Connection,
+    pattern: &AuthPattern,
+    account: &Account,
+) -> Vec<String> {
     let offered = offered_scopes(pattern);
     let all = connection_scopes(connection, pattern);
     let Some(selection) = &account.scope_selection else {
         return with_required(all, connection, offered);
     };
-    let chosen = all.into_iter().filter(|scope| selection.scopes.contains(scope)).collect();
+    let chosen = all
+        .into_iter()
+        .filter(|scope| selection.scopes.contains(scope))
+        .collect();
     with_required(chosen, connection, offered)
 }
 
@@ -215,7 +244,10 @@ fn with_required(
     connection: &Connection,
     offered: &[crate::providers::Scope],
 ) -> Vec<String> {
-    let by_provider = offered.iter().filter(|scope| scope.required).map(|scope| &scope.scope);
+    let by_provider = offered
+        .iter()
+        .filter(|scope| scope.required)
+        .map(|scope| &scope.scope);
     for scope in by_provider.chain(&connection.settings.required_scopes) {
         if !scopes.contains(scope) {
             scopes.push(scope.clone());
@@ -237,7 +269,8 @@ pub(crate) fn refresh_due(
     if !refreshable {
         return None;
     }
-    let half_life = Duration::from_micros(u64::try_from(end.since(now).as_micros() / 2).unwrap_or(u64::MAX));
+    let half_life =
+        Duration::from_micros(u64::try_from(end.since(now).as_micros() / 2).unwrap_or(u64::MAX));
     Some(end.minus(connection.refresh_buffer().min(half_life)))
 }
 
@@ -270,18 +303,29 @@ pub(crate) fn token_paths(pattern: &AuthPattern) -> TokenPaths {
 
 impl AgentKit {
     /// Reads everything about an account afresh.
-    pub(crate) async fn grounds_of(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<Arc<Grounds>> {
+    pub(crate) async fn grounds_of(
+        &self,
+        env: EnvironmentId,
+        id: ConnectedAccountId,
+    ) -> Result<Arc<Grounds>> {
         let row = connected_accounts::find(&mut self.ctx().db.read(env), id).await?;
-        self.grounds_from(env, row.ok_or(Error::AccountNotFound)?).await
+        self.grounds_from(env, row.ok_or(Error::AccountNotFound)?)
+            .await
     }
 
     /// Reads what belongs to an account's row.
-    pub(crate) async fn grounds_from(&self, env: EnvironmentId, row: AccountRow) -> Result<Arc<Grounds>> {
+    pub(crate) async fn grounds_from(
+        &self,
+        env: EnvironmentId,
+        row: AccountRow,
+    ) -> Result<Arc<Grounds>> {
         let connection = self.connection(env, row.connection_id).await?;
         let provider = self.provider(env, &connection.provider_key).await?;
         let pattern = pattern_of(&provider, connection.kind)?;
         let id = row.id.to_string();
-        let credential = self.open_credential(env, &id, row.credential.as_deref()).await?;
+        let credential = self
+            .open_credential(env, &id, row.credential.as_deref())
+            .await?;
         Ok(Arc::new(Grounds {
             environment: env,
             account: Account::from_row(&row)?,
@@ -296,8 +340,10 @@ impl AgentKit {
 
 /// The pattern of a connection's kind.
 pub(crate) fn pattern_of(provider: &Provider, kind: AuthKind) -> Result<AuthPattern> {
-    provider
-        .pattern(kind)
-        .cloned()
-        .ok_or_else(|| Error::field("type", "the provider no longer offers this kind of authentication"))
+    provider.pattern(kind).cloned().ok_or_else(|| {
+        Error::field(
+            "type",
+            "the provider no longer offers this kind of authentication",
+        )
+    })
 }

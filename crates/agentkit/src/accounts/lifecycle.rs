@@ -1,8 +1,8 @@
 //! Creating and changing accounts (AK-201..AK-211).
 
 use super::{
-    Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection, connection_scopes, pattern_of,
-    refresh_due,
+    Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection,
+    connection_scopes, pattern_of, refresh_due,
 };
 use crate::{
     AgentKit, Error,
@@ -79,13 +79,19 @@ impl AgentKit {
         let credential = if absent {
             Credential::default()
         } else {
-            new.credential.merged(&connection, &pattern, &Credential::default())?
+            new.credential
+                .merged(&connection, &pattern, &Credential::default())?
         };
-        let usable = connection.kind == AuthKind::NoAuth || (!absent && credential.is_usable(connection.kind));
+        let usable = connection.kind == AuthKind::NoAuth
+            || (!absent && credential.is_usable(connection.kind));
         let now = self.ctx().clock.now();
         let id: ConnectedAccountId = self.ctx().ids.next(&*self.ctx().clock);
         let sealed = self.sealed(env, id, usable, &credential).await?;
-        let status = if usable { AccountStatus::Active } else { AccountStatus::PendingAuth };
+        let status = if usable {
+            AccountStatus::Active
+        } else {
+            AccountStatus::PendingAuth
+        };
         let row = AccountRow {
             id,
             connection_id: connection.id,
@@ -113,16 +119,33 @@ impl AgentKit {
         };
         let account = Account::from_row(&row)?;
         let mut tx = self.ctx().db.begin(env).await?;
-        connected_accounts::insert(&mut tx, &row).await.map_err(|error| {
-            if error.is_unique_violation(OWNER_INDEX) {
-                Error::AccountExists(account.identifier.clone())
-            } else {
-                error.into()
-            }
-        })?;
+        connected_accounts::insert(&mut tx, &row)
+            .await
+            .map_err(|error| {
+                if error.is_unique_violation(OWNER_INDEX) {
+                    Error::AccountExists(account.identifier.clone())
+                } else {
+                    error.into()
+                }
+            })?;
         let ctx = self.ctx();
-        record::account_event(&mut tx, ctx, AccountEvent::Created, &account, &connection, "").await?;
-        record::audit(&mut tx, ctx, actor, "connected_account.created", &id.to_string()).await?;
+        record::account_event(
+            &mut tx,
+            ctx,
+            AccountEvent::Created,
+            &account,
+            &connection,
+            "",
+        )
+        .await?;
+        record::audit(
+            &mut tx,
+            ctx,
+            actor,
+            "connected_account.created",
+            &id.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         self.snapshots().forget_address(env, &account.identifier);
         Ok(Arc::new(Grounds {
@@ -185,10 +208,11 @@ impl AgentKit {
         let new = if patch.credential.is_absent() {
             None
         } else {
-            let merged =
-                patch
-                    .credential
-                    .merged(&grounds.connection, &grounds.pattern, &grounds.credential)?;
+            let merged = patch.credential.merged(
+                &grounds.connection,
+                &grounds.pattern,
+                &grounds.credential,
+            )?;
             Some(merged)
         };
         let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
@@ -218,16 +242,45 @@ impl AgentKit {
             }
         }
         let selection = selection.map(|selection| json!(selection));
-        connected_accounts::set_config(&mut tx, id, &Value::Object(api_config), selection.as_ref(), now).await?;
+        connected_accounts::set_config(
+            &mut tx,
+            id,
+            &Value::Object(api_config),
+            selection.as_ref(),
+            now,
+        )
+        .await?;
         let mut account = grounds.account.clone();
         if let Some(sealed) = sealed {
             connected_accounts::set_credential(&mut tx, id, &sealed, now).await?;
             auth_links::drop_pending(&mut tx, id).await?;
             account.status = AccountStatus::Active;
         }
-        record::account_event(&mut tx, ctx, AccountEvent::Updated, &account, &grounds.connection, "").await?;
-        record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
-        record::audit(&mut tx, ctx, actor, "connected_account.updated", &id.to_string()).await?;
+        record::account_event(
+            &mut tx,
+            ctx,
+            AccountEvent::Updated,
+            &account,
+            &grounds.connection,
+            "",
+        )
+        .await?;
+        record::status_change(
+            &mut tx,
+            ctx,
+            &account,
+            &grounds.connection,
+            grounds.account.status,
+        )
+        .await?;
+        record::audit(
+            &mut tx,
+            ctx,
+            actor,
+            "connected_account.updated",
+            &id.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
         self.grounds_of(env, id).await
@@ -249,25 +302,41 @@ impl AgentKit {
             Ok(()) => match self.fresh(Arc::clone(&grounds), Force::IfDue).await {
                 Ok(fresh) => fresh,
                 // The state is part of the answer.
-                Err(Error::AccountNotActive { .. }) => self.grounds_of(env, grounds.account.id).await?,
+                Err(Error::AccountNotActive { .. }) => {
+                    self.grounds_of(env, grounds.account.id).await?
+                }
                 Err(other) => return Err(other),
             },
             Err(_) => grounds,
         };
         let mut tx = self.ctx().db.begin(env).await?;
         let target = grounds.account.id.to_string();
-        record::audit(&mut tx, self.ctx(), actor, "connected_account.credential_read", &target).await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            "connected_account.credential_read",
+            &target,
+        )
+        .await?;
         tx.commit().await?;
         Ok(grounds)
     }
 
     /// On writes the other keys must not contradict the id (AK-207).
-    pub(super) async fn require_consistent(&self, env: EnvironmentId, key: &AccountKey, grounds: &Grounds) -> Result<()> {
+    pub(super) async fn require_consistent(
+        &self,
+        env: EnvironmentId,
+        key: &AccountKey,
+        grounds: &Grounds,
+    ) -> Result<()> {
         if key.id.is_none() {
             return Ok(());
         }
         let account = &grounds.account;
-        let differs = |sent: &Option<String>, stored: &str| sent.as_deref().is_some_and(|sent| sent != stored);
+        let differs = |sent: &Option<String>, stored: &str| {
+            sent.as_deref().is_some_and(|sent| sent != stored)
+        };
         let mut contradiction = differs(&key.identifier, &account.identifier)
             || differs(&key.organization_id, &account.organization_id)
             || differs(&key.user_id, &account.user_id);
@@ -275,7 +344,10 @@ impl AgentKit {
             contradiction |= self.connection_named(env, name).await?.id != account.connection_id;
         }
         if contradiction {
-            return Err(Error::field("id", "names another account than the other fields"));
+            return Err(Error::field(
+                "id",
+                "names another account than the other fields",
+            ));
         }
         Ok(())
     }
@@ -287,7 +359,15 @@ impl AgentKit {
         credential: &Credential,
         now: Timestamp,
     ) -> Result<NewCredential> {
-        self.sealed_grant(grounds.environment, grounds.account.id, &grounds.connection, credential, None, now).await
+        self.sealed_grant(
+            grounds.environment,
+            grounds.account.id,
+            &grounds.connection,
+            credential,
+            None,
+            now,
+        )
+        .await
     }
 
     /// Seals a credential with the end of its access token.
@@ -321,12 +401,18 @@ impl AgentKit {
         if !usable {
             return Ok(None);
         }
-        Ok(Some(self.seal(env, Sealed::Account(&id.to_string()), credential).await?))
+        Ok(Some(
+            self.seal(env, Sealed::Account(&id.to_string()), credential)
+                .await?,
+        ))
     }
 }
 
 /// Merges key by key; null deletes (AK-211).
-pub(crate) fn merged_config(stored: &Map<String, Value>, patch: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn merged_config(
+    stored: &Map<String, Value>,
+    patch: Map<String, Value>,
+) -> Map<String, Value> {
     let mut merged = stored.clone();
     for (name, value) in patch {
         if value.is_null() {
@@ -359,10 +445,21 @@ fn checked_selection(grounds: &Grounds, mut selection: ScopeSelection) -> Result
         .as_ref()
         .map(|optional| optional.scopes.as_slice())
         .unwrap_or_default();
-    if let Some(outside) = selection.scopes.iter().find(|scope| !scopes.contains(scope)) {
-        return Err(Error::field("scope_selection.scopes", &format!("`{outside}` is not a scope of the connection")));
+    if let Some(outside) = selection
+        .scopes
+        .iter()
+        .find(|scope| !scopes.contains(scope))
+    {
+        return Err(Error::field(
+            "scope_selection.scopes",
+            &format!("`{outside}` is not a scope of the connection"),
+        ));
     }
-    if let Some(outside) = selection.optional_scopes.iter().find(|scope| !optional.contains(scope)) {
+    if let Some(outside) = selection
+        .optional_scopes
+        .iter()
+        .find(|scope| !optional.contains(scope))
+    {
         return Err(Error::field(
             "scope_selection.optional_scopes",
             &format!("`{outside}` is not an optional scope of the connection"),
@@ -384,7 +481,10 @@ fn checked_selection(grounds: &Grounds, mut selection: ScopeSelection) -> Result
 /// Identifiers are opaque: NFC, no whitespace around (4.2).
 pub(crate) fn checked_identifier(identifier: &str) -> Result<String> {
     if identifier.trim() != identifier || identifier.chars().any(char::is_control) {
-        return Err(Error::field("identifier", "must not begin or end with white space"));
+        return Err(Error::field(
+            "identifier",
+            "must not begin or end with white space",
+        ));
     }
     Ok(identifier.nfc().collect())
 }

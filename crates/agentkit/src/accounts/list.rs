@@ -87,13 +87,21 @@ impl AgentKit {
     }
 
     /// Turns names into ids; `None` when nothing can match.
-    async fn filter_of(&self, env: EnvironmentId, listing: &AccountListing) -> Result<Option<AccountFilter>> {
+    async fn filter_of(
+        &self,
+        env: EnvironmentId,
+        listing: &AccountListing,
+    ) -> Result<Option<AccountFilter>> {
         let mut read = self.ctx().db.read(env);
         let mut wanted: Option<Vec<ConnectionId>> = None;
         if !listing.connection_names.is_empty() {
             let mut ids = Vec::new();
             for name in &listing.connection_names {
-                ids.extend(connections::find_by_key_id(&mut read, name).await?.map(|row| row.id));
+                ids.extend(
+                    connections::find_by_key_id(&mut read, name)
+                        .await?
+                        .map(|row| row.id),
+                );
             }
             wanted = Some(ids);
         }

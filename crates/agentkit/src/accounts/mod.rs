@@ -9,9 +9,9 @@ mod removal;
 mod resolve;
 
 pub use credential_input::CredentialInput;
-pub(crate) use grounds::{connection_scopes, pattern_of, refresh_due, token_paths};
 pub use grounds::Grounds;
-pub use lifecycle::{AccountPatch, NewAccount};
+pub(crate) use grounds::{connection_scopes, pattern_of, refresh_due, token_paths};
 pub(crate) use lifecycle::merged_config;
+pub use lifecycle::{AccountPatch, NewAccount};
 pub use list::AccountListing;
 pub use model::*;

@@ -127,7 +127,10 @@ impl Account {
                 .ok_or_else(|| Internal::new(format!("{} has an unknown status", row.id)))?,
             status_reason: row.status_reason.clone(),
             api_config,
-            scope_selection: selection.map(serde_json::from_value).transpose().map_err(Internal::new)?,
+            scope_selection: selection
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(Internal::new)?,
             scopes: serde_json::from_value(row.scopes.clone()).map_err(Internal::new)?,
             credential_version: row.credential_version,
             token_expires_at: row.token_expires_at,

@@ -28,8 +28,22 @@ impl AgentKit {
             let mut account = grounds.account.clone();
             account.status = AccountStatus::Disconnected;
             account.token_expires_at = None;
-            record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
-            record::audit(&mut tx, ctx, actor, "connected_account.disconnected", &id.to_string()).await?;
+            record::status_change(
+                &mut tx,
+                ctx,
+                &account,
+                &grounds.connection,
+                grounds.account.status,
+            )
+            .await?;
+            record::audit(
+                &mut tx,
+                ctx,
+                actor,
+                "connected_account.disconnected",
+                &id.to_string(),
+            )
+            .await?;
             tx.commit().await?;
             self.snapshots().forget(env, id);
             self.revoke_upstream(&grounds);
@@ -38,7 +52,12 @@ impl AgentKit {
     }
 
     /// Deletes the account with everything that hangs on it (AK-213).
-    pub async fn delete_account(&self, env: EnvironmentId, actor: &Actor, key: AccountKey) -> Result<()> {
+    pub async fn delete_account(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        key: AccountKey,
+    ) -> Result<()> {
         let key = key.normalised();
         let grounds = self.grounds(env, key.clone()).await?;
         self.require_consistent(env, &key, &grounds).await?;
@@ -47,11 +66,27 @@ impl AgentKit {
         if !connected_accounts::delete(&mut tx, id).await? {
             return Err(Error::AccountNotFound);
         }
-        record::account_event(&mut tx, ctx, AccountEvent::Deleted, &grounds.account, &grounds.connection, "").await?;
-        record::audit(&mut tx, ctx, actor, "connected_account.deleted", &id.to_string()).await?;
+        record::account_event(
+            &mut tx,
+            ctx,
+            AccountEvent::Deleted,
+            &grounds.account,
+            &grounds.connection,
+            "",
+        )
+        .await?;
+        record::audit(
+            &mut tx,
+            ctx,
+            actor,
+            "connected_account.deleted",
+            &id.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
-        self.snapshots().forget_address(env, &grounds.account.identifier);
+        self.snapshots()
+            .forget_address(env, &grounds.account.identifier);
         self.revoke_upstream(&grounds);
         Ok(())
     }

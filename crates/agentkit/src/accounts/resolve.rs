@@ -16,21 +16,31 @@ impl AgentKit {
     /// [`Error::NoAddress`], [`Error::ConnectionNotFound`], [`Error::AccountNotFound`],
     /// [`Error::Ambiguous`].
     pub async fn account(&self, env: EnvironmentId, key: AccountKey) -> Result<Account> {
-        let row = self.account_row(&mut self.ctx().db.read(env), &key.normalised()).await?;
+        let row = self
+            .account_row(&mut self.ctx().db.read(env), &key.normalised())
+            .await?;
         Ok(Account::from_row(&row)?)
     }
 
     /// The account of a key with all that belongs to it.
     pub async fn grounds(&self, env: EnvironmentId, key: AccountKey) -> Result<Arc<Grounds>> {
-        let row = self.account_row(&mut self.ctx().db.read(env), &key.normalised()).await?;
+        let row = self
+            .account_row(&mut self.ctx().db.read(env), &key.normalised())
+            .await?;
         self.grounds_from(env, row).await
     }
 
     /// The row of a normalised key.
-    pub(crate) async fn account_row(&self, db: &mut impl Query, key: &AccountKey) -> Result<AccountRow> {
+    pub(crate) async fn account_row(
+        &self,
+        db: &mut impl Query,
+        key: &AccountKey,
+    ) -> Result<AccountRow> {
         if let Some(id) = &key.id {
             let id: ConnectedAccountId = id.parse().map_err(|_| Error::AccountNotFound)?;
-            return connected_accounts::find(db, id).await?.ok_or(Error::AccountNotFound);
+            return connected_accounts::find(db, id)
+                .await?
+                .ok_or(Error::AccountNotFound);
         }
         let (Some(connector), Some(identifier)) = (&key.connector, &key.identifier) else {
             return Err(Error::NoAddress);
@@ -38,7 +48,8 @@ impl AgentKit {
         let connection = self.connection_row_named(db, connector).await?;
         let organization = key.organization_id.as_deref().unwrap_or("");
         let user = key.user_id.as_deref().unwrap_or("");
-        let found = connected_accounts::matching(db, connection.id, identifier, organization, user).await?;
+        let found =
+            connected_accounts::matching(db, connection.id, identifier, organization, user).await?;
         one_of(found)
     }
 }

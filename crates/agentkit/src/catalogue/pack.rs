@@ -112,7 +112,10 @@ impl Pack {
             .into_iter()
             .map(|auth| auth.into_pattern(self.mcp, &self.allowed_domains))
             .collect();
-        for oauth in auth_patterns.iter_mut().filter_map(|auth| auth.oauth_config.as_mut()) {
+        for oauth in auth_patterns
+            .iter_mut()
+            .filter_map(|auth| auth.oauth_config.as_mut())
+        {
             oauth.refresh_uri.clone_from(&refresh_uri);
         }
         Provider {

@@ -34,7 +34,10 @@ pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
             ));
         }
     }
-    if let Some(method) = settings.token_endpoint_auth_method.as_deref().filter(|text| !text.is_empty())
+    if let Some(method) = settings
+        .token_endpoint_auth_method
+        .as_deref()
+        .filter(|text| !text.is_empty())
         && !["client_secret_basic", "client_secret_post", "none"].contains(&method)
     {
         return Err(Error::field(
@@ -48,17 +51,28 @@ pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
         ("user_info_uri", &settings.user_info_uri),
     ] {
         if let Some(uri) = uri.as_deref().filter(|text| !text.is_empty()) {
-            let legal = url::Url::parse(uri)
-                .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.username().is_empty());
+            let legal = url::Url::parse(uri).is_ok_and(|url| {
+                matches!(url.scheme(), "https" | "http") && url.username().is_empty()
+            });
             if !legal {
                 return Err(Error::field(field, "must be an http(s) URL"));
             }
         }
     }
-    if let Some(outside) = settings.required_scopes.iter().find(|scope| !settings.scopes.contains(scope)) {
-        return Err(Error::field("required_scopes", &format!("`{outside}` is not one of scopes")));
+    if let Some(outside) = settings
+        .required_scopes
+        .iter()
+        .find(|scope| !settings.scopes.contains(scope))
+    {
+        return Err(Error::field(
+            "required_scopes",
+            &format!("`{outside}` is not one of scopes"),
+        ));
     }
-    let optional = settings.optional_scopes.as_ref().map(|optional| optional.scopes.as_slice());
+    let optional = settings
+        .optional_scopes
+        .as_ref()
+        .map(|optional| optional.scopes.as_slice());
     if let Some(outside) = settings
         .required_optional_scopes
         .iter()
@@ -70,9 +84,15 @@ pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
         ));
     }
     if let Some(dwd) = &settings.google_dwd
-        && let Some(outside) = dwd.required_scopes.iter().find(|scope| !dwd.scopes.contains(scope))
+        && let Some(outside) = dwd
+            .required_scopes
+            .iter()
+            .find(|scope| !dwd.scopes.contains(scope))
     {
-        return Err(Error::field("required_scopes", &format!("`{outside}` is not one of scopes")));
+        return Err(Error::field(
+            "required_scopes",
+            &format!("`{outside}` is not one of scopes"),
+        ));
     }
     Ok(())
 }

@@ -5,6 +5,6 @@ mod model;
 mod service;
 
 pub use check::check_settings;
-pub use model::*;
 pub(crate) use model::stored_names;
+pub use model::*;
 pub use service::*;

@@ -247,19 +247,30 @@ pub const CALL_CEILING: Duration = Duration::from_secs(55);
 impl RequestPolicy {
     /// Reads the policy of a connection and lets the account only lower it.
     pub fn of(settings: &ConnectionSettings, api_config: &Map<String, Value>) -> Self {
-        let get = |name: &str| settings.context.get(name).or_else(|| settings.static_config.get(name));
+        let get = |name: &str| {
+            settings
+                .context
+                .get(name)
+                .or_else(|| settings.static_config.get(name))
+        };
         let seconds = |value: Option<&Value>| {
             value
                 .and_then(number)
                 .filter(|seconds| *seconds >= 1)
                 .map(|seconds| Duration::from_secs(seconds.into()))
         };
-        let mut timeout = seconds(get("timeout")).unwrap_or(CALL_CEILING).min(CALL_CEILING);
+        let mut timeout = seconds(get("timeout"))
+            .unwrap_or(CALL_CEILING)
+            .min(CALL_CEILING);
         if let Some(lower) = seconds(api_config.get("timeout")) {
             timeout = timeout.min(lower);
         }
         let mut rate_limit = rate_limit(get("rate_limiting"), get("rate_limit"));
-        if let Some(lower) = api_config.get("rate_limit").and_then(number).filter(|n| *n > 0) {
+        if let Some(lower) = api_config
+            .get("rate_limit")
+            .and_then(number)
+            .filter(|n| *n > 0)
+        {
             let limit = rate_limit.get_or_insert(RateLimit {
                 per_minute: lower,
                 per_hour: None,
@@ -270,13 +281,17 @@ impl RequestPolicy {
         }
         Self {
             timeout,
-            user_agent: get("user_agent").and_then(Value::as_str).map(ToOwned::to_owned),
+            user_agent: get("user_agent")
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned),
             base_headers: get("base_headers")
                 .and_then(Value::as_object)
                 .map(|headers| {
                     headers
                         .iter()
-                        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                        .filter_map(|(name, value)| {
+                            Some((name.clone(), value.as_str()?.to_owned()))
+                        })
                         .collect()
                 })
                 .unwrap_or_default(),
@@ -299,7 +314,8 @@ fn rate_limit(detailed: Option<&Value>, shorthand: Option<&Value>) -> Option<Rat
             .and_then(number)
             .filter(|limit| *limit > 0)
     };
-    let per_minute = from("requests_per_minute").or_else(|| shorthand.and_then(number).filter(|n| *n > 0))?;
+    let per_minute =
+        from("requests_per_minute").or_else(|| shorthand.and_then(number).filter(|n| *n > 0))?;
     Some(RateLimit {
         per_minute,
         per_hour: from("requests_per_hour"),
@@ -308,10 +324,16 @@ fn rate_limit(detailed: Option<&Value>, shorthand: Option<&Value>) -> Option<Rat
 }
 
 /// Numbers arrive as doubles or text.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked range"
+)]
 fn number(value: &Value) -> Option<u32> {
     let number = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
-    (0.0..=f64::from(u32::MAX)).contains(&number).then_some(number as u32)
+    (0.0..=f64::from(u32::MAX))
+        .contains(&number)
+        .then_some(number as u32)
 }
 
 impl Connection {
@@ -335,8 +357,9 @@ impl Connection {
                     None
                 }
             }
-            AuthKind::TrelloOauth1 => (self.settings.client_id.as_deref().unwrap_or("").is_empty())
-                .then_some("client_id"),
+            AuthKind::TrelloOauth1 => {
+                (self.settings.client_id.as_deref().unwrap_or("").is_empty()).then_some("client_id")
+            }
             AuthKind::GoogleDwd => self
                 .secrets
                 .service_account_json
@@ -439,8 +462,10 @@ mod tests {
     /// AK-112
     #[test]
     fn the_account_may_only_lower_the_policy() {
-        let connection = settings(&json!({"timeout": 20, "rate_limit": 100, "retry_attempts": 3, "backoff_strategy": "linear",
-            "user_agent": "Acme/1", "base_headers": {"X-App": "acme"}}));
+        let connection = settings(
+            &json!({"timeout": 20, "rate_limit": 100, "retry_attempts": 3, "backoff_strategy": "linear",
+            "user_agent": "Acme/1", "base_headers": {"X-App": "acme"}}),
+        );
         let account = json!({"timeout": 60, "rate_limit": 10});
         let policy = RequestPolicy::of(&connection, account.as_object().unwrap());
         assert_eq!(policy.timeout, Duration::from_secs(20));
@@ -466,7 +491,12 @@ mod tests {
     fn the_detailed_rate_limit_wins() {
         let connection = settings(&json!({"rate_limit": 5,
             "rate_limiting": {"requests_per_minute": 60, "requests_per_hour": 1000, "burst_limit": 10}}));
-        let limit = RequestPolicy::of(&connection, &Map::new()).rate_limit.unwrap();
-        assert_eq!((limit.per_minute, limit.per_hour, limit.burst), (60, Some(1000), 10));
+        let limit = RequestPolicy::of(&connection, &Map::new())
+            .rate_limit
+            .unwrap();
+        assert_eq!(
+            (limit.per_minute, limit.per_hour, limit.burst),
+            (60, Some(1000), 10)
+        );
     }
 }

@@ -60,10 +60,16 @@ impl AgentKit {
         let provider = self.provider(env, &new.provider_key).await?;
         let kind = match new.kind {
             Some(kind) => kind,
-            None => provider.auth_patterns.first().map_or(AuthKind::NoAuth, |pattern| pattern.kind),
+            None => provider
+                .auth_patterns
+                .first()
+                .map_or(AuthKind::NoAuth, |pattern| pattern.kind),
         };
         if provider.pattern(kind).is_none() {
-            return Err(Error::field("type", "is not one of the provider's auth patterns"));
+            return Err(Error::field(
+                "type",
+                "is not one of the provider's auth patterns",
+            ));
         }
         if kind == AuthKind::TrustedIdp {
             return Err(Error::Unsupported("AWS federation (TRUSTED_IDP)"));
@@ -100,7 +106,14 @@ impl AgentKit {
         connections::insert(&mut tx, &row)
             .await
             .map_err(|error| name_taken(error, &connection.key_id))?;
-        record::audit(&mut tx, self.ctx(), actor, "connection.created", &connection.id.to_string()).await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            "connection.created",
+            &connection.id.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         // A remembered name may mean this connection now, or nothing any more (AK-102).
         self.forget_all(env);
@@ -123,9 +136,14 @@ impl AgentKit {
         if let Some(name) = patch.key_id {
             let name = checked_name(name)?;
             if name != connection.key_id {
-                let used = connected_accounts::count_of_connection(&mut self.ctx().db.read(env), id).await?;
+                let used =
+                    connected_accounts::count_of_connection(&mut self.ctx().db.read(env), id)
+                        .await?;
                 if used > 0 {
-                    return Err(Error::field("key_id", "cannot change once accounts use the connection"));
+                    return Err(Error::field(
+                        "key_id",
+                        "cannot change once accounts use the connection",
+                    ));
                 }
                 connection.key_id = name;
             }
@@ -135,12 +153,22 @@ impl AgentKit {
             connection.settings = settings;
         }
         if let Some(secrets) = patch.secrets {
-            merge(&mut connection.secrets.client_secret, &secrets.client_secret);
-            merge(&mut connection.secrets.service_account_json, &secrets.service_account_json);
-            merge(&mut connection.secrets.developer_token, &secrets.developer_token);
+            merge(
+                &mut connection.secrets.client_secret,
+                &secrets.client_secret,
+            );
+            merge(
+                &mut connection.secrets.service_account_json,
+                &secrets.service_account_json,
+            );
+            merge(
+                &mut connection.secrets.developer_token,
+                &secrets.developer_token,
+            );
         }
         complete(&mut connection, &provider);
-        self.save_connection(env, actor, connection, "connection.updated").await
+        self.save_connection(env, actor, connection, "connection.updated")
+            .await
     }
 
     /// Switches a connection on (AK-104).
@@ -163,7 +191,8 @@ impl AgentKit {
         }
         connection.settings.switched_off = false;
         complete(&mut connection, &provider);
-        self.save_connection(env, actor, connection, "connection.enabled").await
+        self.save_connection(env, actor, connection, "connection.enabled")
+            .await
     }
 
     /// Switches a connection off; data and tokens are kept (AK-121).
@@ -176,7 +205,8 @@ impl AgentKit {
         let mut connection = self.connection(env, id).await?;
         connection.settings.switched_off = true;
         connection.enabled = false;
-        self.save_connection(env, actor, connection, "connection.disabled").await
+        self.save_connection(env, actor, connection, "connection.disabled")
+            .await
     }
 
     /// Removes a connection without accounts (AK-121).
@@ -197,7 +227,14 @@ impl AgentKit {
         if !connections::delete(&mut tx, id).await? {
             return Err(Error::ConnectionNotFound(id.to_string()));
         }
-        record::audit(&mut tx, self.ctx(), actor, "connection.deleted", &id.to_string()).await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            "connection.deleted",
+            &id.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         self.forget_all(env);
         Ok(())
@@ -212,7 +249,9 @@ impl AgentKit {
 
     /// The connection of a name (AK-102).
     pub async fn connection_named(&self, env: EnvironmentId, name: &str) -> Result<Connection> {
-        let row = self.connection_row_named(&mut self.ctx().db.read(env), name).await?;
+        let row = self
+            .connection_row_named(&mut self.ctx().db.read(env), name)
+            .await?;
         self.open_connection(env, row).await
     }
 
@@ -227,7 +266,10 @@ impl AgentKit {
             return Ok(row);
         }
         let provider = name.to_ascii_uppercase();
-        let enabled = connections::by_provider(db, &provider).await?.into_iter().filter(|row| row.enabled);
+        let enabled = connections::by_provider(db, &provider)
+            .await?
+            .into_iter()
+            .filter(|row| row.enabled);
         let mut enabled: Vec<ConnectionRow> = enabled.collect();
         match (enabled.pop(), enabled.is_empty()) {
             (Some(only), true) => Ok(only),
@@ -285,7 +327,14 @@ impl AgentKit {
         if !saved {
             return Err(Error::Conflict);
         }
-        record::audit(&mut tx, self.ctx(), actor, action, &connection.id.to_string()).await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            action,
+            &connection.id.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         self.forget_all(env);
         connection.revision += 1;
@@ -294,7 +343,10 @@ impl AgentKit {
 
     async fn default_name(&self, env: EnvironmentId, provider: &Provider) -> Result<String> {
         let mut read = self.ctx().db.read(env);
-        if connections::find_by_key_id(&mut read, &provider.slug).await?.is_none() {
+        if connections::find_by_key_id(&mut read, &provider.slug)
+            .await?
+            .is_none()
+        {
             return Ok(provider.slug.clone());
         }
         let random = random_token(&*self.ctx().rng, "", 24);
@@ -307,11 +359,17 @@ impl AgentKit {
         Ok(format!("{}-{suffix}", provider.slug))
     }
 
-    async fn connection_row(&self, env: EnvironmentId, connection: &Connection) -> Result<ConnectionRow> {
+    async fn connection_row(
+        &self,
+        env: EnvironmentId,
+        connection: &Connection,
+    ) -> Result<ConnectionRow> {
         let secrets = if connection.secrets.is_empty() {
             None
         } else {
-            let plain = keystead_types::Secret::new(serde_json::to_vec(&connection.secrets).map_err(Internal::new)?);
+            let plain = keystead_types::Secret::new(
+                serde_json::to_vec(&connection.secrets).map_err(Internal::new)?,
+            );
             let row = connection.id.to_string();
             let keyring = self.ctx().keyring(env).await?;
             let sealed = keyring.seal(&*self.ctx().rng, &place(env, &row), plain.expose());
@@ -333,7 +391,11 @@ impl AgentKit {
         })
     }
 
-    pub(crate) async fn open_connection(&self, env: EnvironmentId, row: ConnectionRow) -> Result<Connection> {
+    pub(crate) async fn open_connection(
+        &self,
+        env: EnvironmentId,
+        row: ConnectionRow,
+    ) -> Result<Connection> {
         let secrets = match &row.secrets {
             None => ConnectionSecrets::default(),
             Some(sealed) => {
@@ -347,7 +409,8 @@ impl AgentKit {
                 serde_json::from_slice(opened.expose()).map_err(Internal::new)?
             }
         };
-        let unknown = |what: &str| Internal::new(format!("connection {} has an unknown {what}", row.id));
+        let unknown =
+            |what: &str| Internal::new(format!("connection {} has an unknown {what}", row.id));
         Ok(Connection {
             id: row.id,
             kind: AuthKind::parse(&row.kind).ok_or_else(|| unknown("kind"))?,
@@ -437,7 +500,11 @@ fn resolve_context(provider: &Provider, context: &Map<String, Value>) -> Result<
     let wanted = template::variables(&provider.proxy_url);
     let mut values = Values::new();
     for name in ["domain", "version"] {
-        if let Some(value) = context.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()) {
+        if let Some(value) = context
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+        {
             values.insert(name.to_owned(), value.to_owned());
         }
     }
@@ -445,7 +512,10 @@ fn resolve_context(provider: &Provider, context: &Map<String, Value>) -> Result<
         return Ok(None);
     }
     let filled = template::fill_url(&provider.proxy_url, &values)?;
-    let allowed = provider.auth_patterns.first().map(|pattern| pattern.allowed_proxy_domains.as_slice());
+    let allowed = provider
+        .auth_patterns
+        .first()
+        .map(|pattern| pattern.allowed_proxy_domains.as_slice());
     let host = url::Url::parse(&filled)
         .ok()
         .and_then(|url| url.host_str().map(ToOwned::to_owned))

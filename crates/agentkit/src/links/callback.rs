@@ -104,7 +104,9 @@ impl AgentKit {
     ) -> Result<CallbackEnd> {
         let callback = Callback::parse(parameters).map_err(|_| CallbackError::InvalidState)?;
         let browser = browser.ok_or(CallbackError::InvalidState)?;
-        let flow = self.redeem(env, connection, &callback.state, browser).await?;
+        let flow = self
+            .redeem(env, connection, &callback.state, browser)
+            .await?;
         let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), flow.link_id).await?;
         let link = link.ok_or(CallbackError::SessionExpired)?;
         let now = self.ctx().clock.now();
@@ -116,7 +118,10 @@ impl AgentKit {
             other => CallbackError::Other(other),
         })?;
         let granted = match callback.outcome {
-            Ok(code) => self.exchange_code(env, &link.grounds, &flow, &code, parameters).await,
+            Ok(code) => {
+                self.exchange_code(env, &link.grounds, &flow, &code, parameters)
+                    .await
+            }
             Err(denial) => Err(CallbackError::Denied(denial)),
         };
         match granted {
@@ -129,10 +134,22 @@ impl AgentKit {
     }
 
     /// The account stays as it is; its history says what happened (AK-310).
-    async fn note_failure(&self, env: EnvironmentId, grounds: &Grounds, error: &CallbackError) -> Result<()> {
+    async fn note_failure(
+        &self,
+        env: EnvironmentId,
+        grounds: &Grounds,
+        error: &CallbackError,
+    ) -> Result<()> {
         let mut tx = self.ctx().db.begin(env).await?;
         let kind = "connected_account.oauth_failed";
-        record::history(&mut tx, self.ctx(), grounds.account.id, kind, &error.to_string()).await?;
+        record::history(
+            &mut tx,
+            self.ctx(),
+            grounds.account.id,
+            kind,
+            &error.to_string(),
+        )
+        .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -150,8 +167,14 @@ impl AgentKit {
         let browser = hasher.hash(purpose::BROWSER, browser.expose());
         let now = self.ctx().clock.now();
         let mut tx = self.ctx().db.begin(env).await?;
-        let flow =
-            auth_links::redeem_flow(&mut tx, state.as_bytes(), connection, browser.as_bytes(), now).await?;
+        let flow = auth_links::redeem_flow(
+            &mut tx,
+            state.as_bytes(),
+            connection,
+            browser.as_bytes(),
+            now,
+        )
+        .await?;
         tx.commit().await?;
         flow.ok_or(CallbackError::InvalidState)
     }
@@ -165,7 +188,9 @@ impl AgentKit {
         parameters: &str,
     ) -> Result<Granted> {
         let id = flow.id.to_string();
-        let secrets: FlowSecrets = self.open_sealed(env, Sealed::Flow(&id), &flow.sealed).await?;
+        let secrets: FlowSecrets = self
+            .open_sealed(env, Sealed::Flow(&id), &flow.sealed)
+            .await?;
         let verifier = secrets.verifier.map(Secret::new);
         let paths = token_paths(&grounds.pattern);
         let extra: Vec<(String, String)> = if grounds.pattern.is_mcp {
@@ -197,7 +222,11 @@ impl AgentKit {
         if let Some(refresh_uri) = oauth.and_then(|oauth| oauth.refresh_uri.as_ref()) {
             client.token_uri.clone_from(refresh_uri);
         }
-        let hook = grounds.pattern.oauth_config.as_ref().and_then(|oauth| oauth.post_auth);
+        let hook = grounds
+            .pattern
+            .oauth_config
+            .as_ref()
+            .and_then(|oauth| oauth.post_auth);
         let account_values = match hook {
             Some(hook) => self.account_values(hook, &tokens, parameters).await?,
             None => Map::new(),
@@ -214,17 +243,23 @@ impl AgentKit {
         account_values: Map<String, Value>,
     ) -> Granted {
         let asked: Vec<String> = serde_json::from_value(flow.scopes.clone()).unwrap_or_default();
-        let lifetime = tokens
-            .expires_in
-            .or_else(|| grounds.connection.default_expires_in(Some(&grounds.pattern)));
+        let lifetime = tokens.expires_in.or_else(|| {
+            grounds
+                .connection
+                .default_expires_in(Some(&grounds.pattern))
+        });
         let domain = account_values.get("domain").and_then(Value::as_str);
         let mut credential = Credential::default();
-        credential.access_token.clone_from(tokens.access_token.expose());
+        credential
+            .access_token
+            .clone_from(tokens.access_token.expose());
         if let Some(token) = &tokens.refresh_token {
             credential.refresh_token.clone_from(token.expose());
         }
         credential.scopes = tokens.scopes.unwrap_or(asked);
-        domain.unwrap_or(&grounds.credential.domain).clone_into(&mut credential.domain);
+        domain
+            .unwrap_or(&grounds.credential.domain)
+            .clone_into(&mut credential.domain);
         credential.client = Some(client);
         Granted {
             credential,
@@ -241,13 +276,24 @@ impl AgentKit {
         parameters: &str,
     ) -> Result<Map<String, Value>> {
         let mut values = Map::new();
-        let mut put = |name: &str, value: String| values.insert(name.to_owned(), Value::String(value));
-        let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned));
-        let missing = |what: &str| CallbackError::PostAuth(format!("the provider did not name {what}"));
+        let mut put =
+            |name: &str, value: String| values.insert(name.to_owned(), Value::String(value));
+        let host = |url: &str| {
+            Url::parse(url)
+                .ok()
+                .and_then(|url| url.host_str().map(ToOwned::to_owned))
+        };
+        let missing =
+            |what: &str| CallbackError::PostAuth(format!("the provider did not name {what}"));
         match hook {
-            PostAuthHook::SalesforceInstance | PostAuthHook::PipedriveApiDomain | PostAuthHook::GongApiHost => {
+            PostAuthHook::SalesforceInstance
+            | PostAuthHook::PipedriveApiDomain
+            | PostAuthHook::GongApiHost => {
                 let named = tokens.other.values().find_map(|url| host(url));
-                put("domain", named.ok_or_else(|| missing("the account's host"))?);
+                put(
+                    "domain",
+                    named.ok_or_else(|| missing("the account's host"))?,
+                );
             }
             PostAuthHook::QuickbooksRealm => {
                 let realm = url::form_urlencoded::parse(parameters.as_bytes())
@@ -256,19 +302,34 @@ impl AgentKit {
                 put("realm_id", realm.ok_or_else(|| missing("the company"))?);
             }
             PostAuthHook::AtlassianCloudId => {
-                let sites = self.read_json("https://api.atlassian.com/oauth/token/accessible-resources", tokens).await?;
+                let sites = self
+                    .read_json(
+                        "https://api.atlassian.com/oauth/token/accessible-resources",
+                        tokens,
+                    )
+                    .await?;
                 let id = sites.pointer("/0/id").and_then(Value::as_str);
                 put("cloud_id", id.ok_or_else(|| missing("a site"))?.to_owned());
             }
             PostAuthHook::XeroTenant => {
-                let tenants = self.read_json("https://api.xero.com/connections", tokens).await?;
+                let tenants = self
+                    .read_json("https://api.xero.com/connections", tokens)
+                    .await?;
                 let id = tenants.pointer("/0/tenantId").and_then(Value::as_str);
-                put("tenant_id", id.ok_or_else(|| missing("a tenant"))?.to_owned());
+                put(
+                    "tenant_id",
+                    id.ok_or_else(|| missing("a tenant"))?.to_owned(),
+                );
             }
             PostAuthHook::MailchimpDataCenter => {
-                let metadata = self.read_json("https://login.mailchimp.com/oauth2/metadata", tokens).await?;
+                let metadata = self
+                    .read_json("https://login.mailchimp.com/oauth2/metadata", tokens)
+                    .await?;
                 let centre = metadata.get("dc").and_then(Value::as_str);
-                put("dc", centre.ok_or_else(|| missing("the data centre"))?.to_owned());
+                put(
+                    "dc",
+                    centre.ok_or_else(|| missing("the data centre"))?.to_owned(),
+                );
             }
             PostAuthHook::TableauSite => {}
         }
@@ -278,15 +339,26 @@ impl AgentKit {
     async fn read_json(&self, url: &str, tokens: &TokenResponse) -> Result<Value> {
         let request = http::Request::get(url)
             .header(http::header::ACCEPT, "application/json")
-            .header(http::header::AUTHORIZATION, format!("Bearer {}", tokens.access_token.expose()))
+            .header(
+                http::header::AUTHORIZATION,
+                format!("Bearer {}", tokens.access_token.expose()),
+            )
             .body(bytes::Bytes::new())
             .map_err(Internal::new)?;
         let failed = |text: String| CallbackError::PostAuth(text);
-        let response = self.http().fetch(request).await.map_err(|error| failed(error.to_string()))?;
+        let response = self
+            .http()
+            .fetch(request)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         if !response.status().is_success() {
-            return Err(failed(format!("the provider answered HTTP {}", response.status().as_u16())));
+            return Err(failed(format!(
+                "the provider answered HTTP {}",
+                response.status().as_u16()
+            )));
         }
-        serde_json::from_slice(response.body()).map_err(|_| failed("the provider did not answer with JSON".to_owned()))
+        serde_json::from_slice(response.body())
+            .map_err(|_| failed("the provider did not answer with JSON".to_owned()))
     }
 
     /// Makes the grant live, or lets it wait for verification.
@@ -336,18 +408,34 @@ impl AgentKit {
             link_id: link.id,
             account_id: id,
             identifier: link.identifier.clone(),
-            sealed: self.seal(env, Sealed::Pending(&id.to_string()), &pending).await?,
+            sealed: self
+                .seal(env, Sealed::Pending(&id.to_string()), &pending)
+                .await?,
             attempts: 0,
         };
         let hash = ctx.keys.hasher.hash(purpose::REQUEST, request.expose());
         let mut account = grounds.account.clone();
         account.status = AccountStatus::PendingVerification;
         let mut tx = ctx.db.begin(env).await?;
-        auth_links::insert_pending(&mut tx, hash.as_bytes(), &row, now, now.plus(VERIFICATION_LIFETIME)).await?;
+        auth_links::insert_pending(
+            &mut tx,
+            hash.as_bytes(),
+            &row,
+            now,
+            now.plus(VERIFICATION_LIFETIME),
+        )
+        .await?;
         connected_accounts::set_status(&mut tx, id, account.status.as_str(), "", now).await?;
         let event = AccountEvent::OauthTokensFetched;
         record::account_event(&mut tx, ctx, event, &account, &grounds.connection, "").await?;
-        record::status_change(&mut tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
+        record::status_change(
+            &mut tx,
+            ctx,
+            &account,
+            &grounds.connection,
+            grounds.account.status,
+        )
+        .await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
         Ok(())
@@ -369,8 +457,17 @@ impl AgentKit {
         let mut tx = self.ctx().db.begin(env).await?;
         let account = grounds.account.clone();
         let event = AccountEvent::OauthTokensFetched;
-        record::account_event(&mut tx, self.ctx(), event, &account, &grounds.connection, "").await?;
-        self.make_live(&mut tx, env, link.id, grounds, pending).await?;
+        record::account_event(
+            &mut tx,
+            self.ctx(),
+            event,
+            &account,
+            &grounds.connection,
+            "",
+        )
+        .await?;
+        self.make_live(&mut tx, env, link.id, grounds, pending)
+            .await?;
         tx.commit().await?;
         self.snapshots().forget(env, account.id);
         Ok(())
@@ -383,9 +480,11 @@ fn verification_url(link: &LinkRow, request: &Secret<String>) -> Result<Url> {
         return Err(CallbackError::NoVerifyUrl);
     }
     let mut url = Url::parse(&link.user_verify_url).map_err(|_| CallbackError::NoVerifyUrl)?;
-    url.query_pairs_mut().append_pair("auth_request_id", request.expose());
+    url.query_pairs_mut()
+        .append_pair("auth_request_id", request.expose());
     if !link.client_state.is_empty() {
-        url.query_pairs_mut().append_pair("state", &link.client_state);
+        url.query_pairs_mut()
+            .append_pair("state", &link.client_state);
     }
     Ok(url)
 }

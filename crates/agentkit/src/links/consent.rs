@@ -40,9 +40,11 @@ impl Grounds {
     /// Whether the user must fill something in before the consent (AK-304).
     pub fn asks_before_consent(&self) -> bool {
         let values = self.template_values();
-        let missing = self.pattern.account_fields.iter().any(|field| {
-            field.required && !values.contains_key(&field.field_name)
-        });
+        let missing = self
+            .pattern
+            .account_fields
+            .iter()
+            .any(|field| field.required && !values.contains_key(&field.field_name));
         missing || self.connection.settings.scope_selection_allowed
     }
 
@@ -51,7 +53,11 @@ impl Grounds {
         self.endpoint_with(template, &self.template_values())
     }
 
-    fn endpoint_with(&self, template: &str, values: &Values) -> std::result::Result<String, TemplateError> {
+    fn endpoint_with(
+        &self,
+        template: &str,
+        values: &Values,
+    ) -> std::result::Result<String, TemplateError> {
         if !template.contains("{{") {
             return Ok(template.to_owned());
         }
@@ -65,9 +71,15 @@ impl Grounds {
     }
 
     /// Whether `values` fill the endpoints of the consent.
-    pub(crate) fn check_endpoints(&self, values: &Values) -> std::result::Result<(), TemplateError> {
+    pub(crate) fn check_endpoints(
+        &self,
+        values: &Values,
+    ) -> std::result::Result<(), TemplateError> {
         let pattern = Some(&self.pattern);
-        let endpoints = [self.connection.authorize_uri(pattern), self.connection.token_uri(pattern)];
+        let endpoints = [
+            self.connection.authorize_uri(pattern),
+            self.connection.token_uri(pattern),
+        ];
         for endpoint in endpoints.into_iter().flatten() {
             self.endpoint_with(endpoint, values)?;
         }
@@ -85,15 +97,25 @@ impl AgentKit {
         match grounds.connection.kind {
             AuthKind::Oauth | AuthKind::SmartFhir => {}
             AuthKind::TrelloOauth1 => return Err(Error::Unsupported("the OAuth 1.0a consent")),
-            other => return Err(Error::AuthTypeMismatch { expected: other.as_str() }),
+            other => {
+                return Err(Error::AuthTypeMismatch {
+                    expected: other.as_str(),
+                });
+            }
         }
         let incomplete = |missing| Error::ConnectionIncomplete {
             name: grounds.connection.key_id.clone(),
             missing,
         };
         let pattern = Some(&grounds.pattern);
-        let authorize = grounds.connection.authorize_uri(pattern).ok_or_else(|| incomplete("authorize_uri"))?;
-        let token = grounds.connection.token_uri(pattern).ok_or_else(|| incomplete("token_uri"))?;
+        let authorize = grounds
+            .connection
+            .authorize_uri(pattern)
+            .ok_or_else(|| incomplete("authorize_uri"))?;
+        let token = grounds
+            .connection
+            .token_uri(pattern)
+            .ok_or_else(|| incomplete("token_uri"))?;
         let authorize = grounds.endpoint(&with_tenant(authorize, grounds))?;
         let token = grounds.endpoint(&with_tenant(token, grounds))?;
         let client = grounds.connection.grant_client(token, pattern);
@@ -101,10 +123,21 @@ impl AgentKit {
         let ctx = self.ctx();
         let state = random_token(&*ctx.rng, "", 32);
         let browser = random_token(&*ctx.rng, "", 32);
-        let verifier = grounds.connection.pkce(pattern).then(|| CodeVerifier::generate(&*ctx.rng));
+        let verifier = grounds
+            .connection
+            .pkce(pattern)
+            .then(|| CodeVerifier::generate(&*ctx.rng));
         let redirect_uri = self.redirect_uri(env, grounds.connection.id).await?;
         let scopes = grounds.wanted_scopes();
-        let url = authorize_url(grounds, &authorize, &client, &redirect_uri, state.expose(), verifier.as_ref(), &scopes)?;
+        let url = authorize_url(
+            grounds,
+            &authorize,
+            &client,
+            &redirect_uri,
+            state.expose(),
+            verifier.as_ref(),
+            &scopes,
+        )?;
 
         let id: AuthRequestId = ctx.ids.next(&*ctx.clock);
         let secrets = FlowSecrets {
@@ -112,20 +145,32 @@ impl AgentKit {
             client,
             redirect_uri,
         };
-        let sealed = self.seal(env, Sealed::Flow(&id.to_string()), &secrets).await?;
+        let sealed = self
+            .seal(env, Sealed::Flow(&id.to_string()), &secrets)
+            .await?;
         let hasher = &ctx.keys.hasher;
         let row = FlowRow {
             id,
             link_id: link.row.id,
             connection_id: grounds.connection.id,
-            browser_hash: hasher.hash(purpose::BROWSER, browser.expose()).as_bytes().to_vec(),
+            browser_hash: hasher
+                .hash(purpose::BROWSER, browser.expose())
+                .as_bytes()
+                .to_vec(),
             sealed,
             scopes: serde_json::json!(scopes),
         };
         let now = ctx.clock.now();
         let state_hash = hasher.hash(purpose::STATE, state.expose());
         let mut tx = ctx.db.begin(env).await?;
-        auth_links::insert_flow(&mut tx, state_hash.as_bytes(), &row, now, now.plus(FLOW_LIFETIME)).await?;
+        auth_links::insert_flow(
+            &mut tx,
+            state_hash.as_bytes(),
+            &row,
+            now,
+            now.plus(FLOW_LIFETIME),
+        )
+        .await?;
         tx.commit().await?;
         Ok(Consent { url, browser })
     }
@@ -133,7 +178,13 @@ impl AgentKit {
 
 /// Entra endpoints name the tenant in their path (AK-105).
 fn with_tenant(endpoint: &str, grounds: &Grounds) -> String {
-    match grounds.connection.settings.tenant_id.as_deref().filter(|id| !id.is_empty()) {
+    match grounds
+        .connection
+        .settings
+        .tenant_id
+        .as_deref()
+        .filter(|id| !id.is_empty())
+    {
         Some(tenant) if endpoint.starts_with("https://login.microsoftonline.com/") => {
             endpoint.replacen("/common/", &format!("/{tenant}/"), 1)
         }
@@ -152,7 +203,9 @@ fn authorize_url(
 ) -> Result<Url> {
     let settings = &grounds.connection.settings;
     let oauth = grounds.pattern.oauth_config.as_ref();
-    let separator = oauth.and_then(|oauth| oauth.scope_separator.as_deref()).unwrap_or(" ");
+    let separator = oauth
+        .and_then(|oauth| oauth.scope_separator.as_deref())
+        .unwrap_or(" ");
     let parameter = settings
         .custom_scope_name
         .as_deref()
@@ -164,7 +217,11 @@ fn authorize_url(
         extra.retain(|(known, _)| known != name);
         extra.push((name.to_owned(), value.to_owned()));
     };
-    for (name, value) in oauth.map(|oauth| &oauth.extra_authorize_params).into_iter().flatten() {
+    for (name, value) in oauth
+        .map(|oauth| &oauth.extra_authorize_params)
+        .into_iter()
+        .flatten()
+    {
         put(name, value);
     }
     for (name, value) in &settings.extra_authorize_params {
@@ -221,5 +278,7 @@ fn authorize_url(
         challenge: challenge.as_deref(),
         extra: &extra,
     };
-    request.url().map_err(|error| Error::field("oauth_config", &error.to_string()))
+    request
+        .url()
+        .map_err(|error| Error::field("oauth_config", &error.to_string()))
 }

@@ -50,7 +50,12 @@ impl AgentKit {
     ///
     /// # Errors
     /// Those of finding the account, [`Error::ConnectionDisabled`], [`Error::VerifyUrlMissing`].
-    pub async fn create_link(&self, env: EnvironmentId, actor: &Actor, new: NewLink) -> Result<CreatedLink> {
+    pub async fn create_link(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        new: NewLink,
+    ) -> Result<CreatedLink> {
         let key = new.key.normalised();
         let grounds = match self.grounds(env, key.clone()).await {
             Err(Error::AccountNotFound) if key.id.is_none() => {
@@ -69,7 +74,10 @@ impl AgentKit {
         let settings = self.settings(env).await?;
         let mut verify_url = new.user_verify_url;
         if !verify_url.is_empty() && !settings.allows_verify_url(&verify_url) {
-            return Err(Error::field("user_verify_url", "is not on the environment's list of allowed addresses"));
+            return Err(Error::field(
+                "user_verify_url",
+                "is not on the environment's list of allowed addresses",
+            ));
         }
         if verify_url.is_empty() {
             verify_url = settings.default_user_verify_url.clone();
@@ -96,13 +104,32 @@ impl AgentKit {
         let mut tx = ctx.db.begin(env).await?;
         auth_links::insert_link(&mut tx, hash.as_bytes(), &row).await?;
         let event = AccountEvent::MagicLinkGenerated;
-        record::account_event(&mut tx, ctx, event, &grounds.account, &grounds.connection, "").await?;
+        record::account_event(
+            &mut tx,
+            ctx,
+            event,
+            &grounds.account,
+            &grounds.connection,
+            "",
+        )
+        .await?;
         let target = grounds.account.id.to_string();
-        record::audit(&mut tx, ctx, actor, "connected_account.link_created", &target).await?;
+        record::audit(
+            &mut tx,
+            ctx,
+            actor,
+            "connected_account.link_created",
+            &target,
+        )
+        .await?;
         tx.commit().await?;
         let base = self.base_url(env).await?;
         Ok(CreatedLink {
-            url: Secret::new(format!("{base}/oauth/connect?token={}&state={}", token.expose(), nonce.expose())),
+            url: Secret::new(format!(
+                "{base}/oauth/connect?token={}&state={}",
+                token.expose(),
+                nonce.expose()
+            )),
             expires_at,
             account: grounds.account.clone(),
         })
@@ -112,7 +139,12 @@ impl AgentKit {
     ///
     /// # Errors
     /// [`Error::AuthRequestNotFound`] when it is unknown, expired or used: which one is not told.
-    pub async fn open_link(&self, env: EnvironmentId, token: &Secret<String>, nonce: &str) -> Result<OpenLink> {
+    pub async fn open_link(
+        &self,
+        env: EnvironmentId,
+        token: &Secret<String>,
+        nonce: &str,
+    ) -> Result<OpenLink> {
         let hash = self.link_hash(token.expose(), nonce);
         let now = self.ctx().clock.now();
         let row = auth_links::find_link(&mut self.ctx().db.read(env), hash.as_bytes(), now)
@@ -122,27 +154,41 @@ impl AgentKit {
     }
 
     pub(crate) async fn opened(&self, env: EnvironmentId, row: LinkRow) -> Result<OpenLink> {
-        let grounds = self.grounds_of(env, row.account_id).await.map_err(|error| match error {
-            Error::AccountNotFound => Error::AuthRequestNotFound,
-            other => other,
-        })?;
+        let grounds = self
+            .grounds_of(env, row.account_id)
+            .await
+            .map_err(|error| match error {
+                Error::AccountNotFound => Error::AuthRequestNotFound,
+                other => other,
+            })?;
         grounds.connection.require_usable(&grounds.provider)?;
         Ok(OpenLink { row, grounds })
     }
 
     /// Token and nonce are one secret: neither works without the other.
     fn link_hash(&self, token: &str, nonce: &str) -> TokenHash {
-        self.ctx().keys.hasher.hash(purpose::LINK, &format!("{token}.{nonce}"))
+        self.ctx()
+            .keys
+            .hasher
+            .hash(purpose::LINK, &format!("{token}.{nonce}"))
     }
 
     /// Public origin of an environment.
     pub(crate) async fn base_url(&self, env: EnvironmentId) -> Result<String> {
-        let site = self.ctx().site(env).await?.ok_or(Error::AuthRequestNotFound)?;
+        let site = self
+            .ctx()
+            .site(env)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)?;
         Ok(site.base_url.trim_end_matches('/').to_owned())
     }
 
     /// Where providers send the browser back to (AK-106).
-    pub async fn redirect_uri(&self, env: EnvironmentId, connection: ConnectionId) -> Result<String> {
+    pub async fn redirect_uri(
+        &self,
+        env: EnvironmentId,
+        connection: ConnectionId,
+    ) -> Result<String> {
         let base = self.base_url(env).await?;
         Ok(format!("{base}/sso/v1/oauth/{connection}/callback"))
     }

@@ -58,9 +58,14 @@ impl AgentKit {
             return Ok(FormEnd::Wrong(wrong));
         }
         let used = (!redirects).then_some(link.row.id);
-        let grounds = match self.change_account(env, &actor, Arc::clone(&link.grounds), patch, used).await {
+        let grounds = match self
+            .change_account(env, &actor, Arc::clone(&link.grounds), patch, used)
+            .await
+        {
             Ok(grounds) => grounds,
-            Err(Error::Invalid(violations)) => return Ok(FormEnd::Wrong(violations.into_iter().map(short).collect())),
+            Err(Error::Invalid(violations)) => {
+                return Ok(FormEnd::Wrong(violations.into_iter().map(short).collect()));
+            }
             Err(other) => return Err(other),
         };
         if redirects {
@@ -82,7 +87,11 @@ fn patch_of(link: &OpenLink, answers: FormAnswers) -> AccountPatch {
         let value = value.trim_end_matches(['\r', '\n']).to_owned();
         if pattern.fields.iter().any(|field| field.field_name == name) {
             details.insert(name, Value::String(value));
-        } else if pattern.account_fields.iter().any(|field| field.field_name == name) {
+        } else if pattern
+            .account_fields
+            .iter()
+            .any(|field| field.field_name == name)
+        {
             api_config.insert(name, Value::String(value.trim().to_owned()));
         }
     }
@@ -117,7 +126,9 @@ fn wrong_before_consent(grounds: &Grounds, patch: &AccountPatch) -> Vec<FieldVio
         Err(error) => {
             let field = match &error {
                 TemplateError::Missing(name) | TemplateError::Invalid { name, .. } => name.clone(),
-                _ => fields.first().map_or_else(|| "domain".to_owned(), |field| field.field_name.clone()),
+                _ => fields
+                    .first()
+                    .map_or_else(|| "domain".to_owned(), |field| field.field_name.clone()),
             };
             vec![violation(&field, &error.to_string(), "value")]
         }
@@ -140,9 +151,10 @@ fn missing(link: &OpenLink, patch: &AccountPatch) -> Vec<FieldViolation> {
     };
     let stored = &link.grounds.credential.details;
     let filled = |name: &str| {
-        [&sent, stored]
-            .iter()
-            .any(|map| map.get(name).is_some_and(|value| value.as_str() != Some("")))
+        [&sent, stored].iter().any(|map| {
+            map.get(name)
+                .is_some_and(|value| value.as_str() != Some(""))
+        })
     };
     let pattern = &link.grounds.pattern;
     pattern
@@ -162,6 +174,11 @@ fn missing(link: &OpenLink, patch: &AccountPatch) -> Vec<FieldViolation> {
 
 /// The page knows fields by their own name.
 fn short(violation: FieldViolation) -> FieldViolation {
-    let field = violation.field.rsplit('.').next().unwrap_or_default().to_owned();
+    let field = violation
+        .field
+        .rsplit('.')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     FieldViolation { field, ..violation }
 }

@@ -26,7 +26,8 @@ impl AgentKit {
             return;
         }
         let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token).append_pair("token_type_hint", hint);
+        form.append_pair("token", token)
+            .append_pair("token_type_hint", hint);
         if let Some(client) = &credential.client {
             form.append_pair("client_id", &client.client_id);
             if !client.client_secret.is_empty() {
@@ -46,7 +47,9 @@ impl AgentKit {
                 ..Limits::DOCUMENT
             };
             match http.fetch_within(request, limits).await {
-                Ok(response) => tracing::info!(account = %id, status = response.status().as_u16(), "grant revoked upstream"),
+                Ok(response) => {
+                    tracing::info!(account = %id, status = response.status().as_u16(), "grant revoked upstream")
+                }
                 Err(error) => tracing::info!(account = %id, %error, "grant not revoked upstream"),
             }
         });

@@ -34,12 +34,17 @@ impl AgentKit {
         request: &Secret<String>,
         identifier: &str,
     ) -> Result<String> {
-        let hash = self.ctx().keys.hasher.hash(purpose::REQUEST, request.expose());
+        let hash = self
+            .ctx()
+            .keys
+            .hasher
+            .hash(purpose::REQUEST, request.expose());
         let pending = self.pending(env, hash.as_bytes()).await?;
         // SECURITY: compared by keyed hash, so the time tells nothing of the stored identifier.
         let hasher = &self.ctx().keys.hasher;
         let identifier: String = identifier.nfc().collect();
-        let same = hasher.hash("identifier", &identifier) == hasher.hash("identifier", &pending.identifier);
+        let same = hasher.hash("identifier", &identifier)
+            == hasher.hash("identifier", &pending.identifier);
         if !same {
             let mut tx = self.ctx().db.begin(env).await?;
             auth_links::count_pending_attempt(&mut tx, hash.as_bytes()).await?;
@@ -60,9 +65,14 @@ impl AgentKit {
         actor: &Actor,
         request: &Secret<String>,
     ) -> Result<String> {
-        let hash = self.ctx().keys.hasher.hash(purpose::REQUEST, request.expose());
+        let hash = self
+            .ctx()
+            .keys
+            .hasher
+            .hash(purpose::REQUEST, request.expose());
         let pending = self.pending(env, hash.as_bytes()).await?;
-        let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), pending.link_id).await?;
+        let link =
+            auth_links::find_link_by_id(&mut self.ctx().db.read(env), pending.link_id).await?;
         // SECURITY: a request whose application must verify the user cannot be finished by a member.
         if link.is_none_or(|link| !link.user_verify_url.is_empty()) {
             return Err(Error::AuthRequestNotFound);
@@ -84,18 +94,31 @@ impl AgentKit {
         hash: &[u8],
         pending: PendingGrantRow,
     ) -> Result<String> {
-        let grounds = self.grounds_of(env, pending.account_id).await.map_err(|error| match error {
-            Error::AccountNotFound => Error::AuthRequestNotFound,
-            other => other,
-        })?;
+        let grounds =
+            self.grounds_of(env, pending.account_id)
+                .await
+                .map_err(|error| match error {
+                    Error::AccountNotFound => Error::AuthRequestNotFound,
+                    other => other,
+                })?;
         let id = pending.account_id.to_string();
-        let grant: PendingGrant = self.open_sealed(env, Sealed::Pending(&id), &pending.sealed).await?;
+        let grant: PendingGrant = self
+            .open_sealed(env, Sealed::Pending(&id), &pending.sealed)
+            .await?;
         let mut tx = self.ctx().db.begin(env).await?;
         if !auth_links::consume_pending(&mut tx, hash, self.ctx().clock.now()).await? {
             return Err(Error::AuthRequestNotFound);
         }
-        self.make_live(&mut tx, env, pending.link_id, &grounds, grant).await?;
-        record::audit(&mut tx, self.ctx(), actor, "connected_account.verified", &id).await?;
+        self.make_live(&mut tx, env, pending.link_id, &grounds, grant)
+            .await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            "connected_account.verified",
+            &id,
+        )
+        .await?;
         tx.commit().await?;
         self.snapshots().forget(env, pending.account_id);
         Ok(format!("{}/connect/success", self.base_url(env).await?))
@@ -118,13 +141,25 @@ impl AgentKit {
         auth_links::complete_links(tx, id, now).await?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
         let new = self
-            .sealed_grant(env, id, &grounds.connection, &grant.credential, expires_at, now)
+            .sealed_grant(
+                env,
+                id,
+                &grounds.connection,
+                &grant.credential,
+                expires_at,
+                now,
+            )
             .await?;
         if !grant.account_values.is_empty() {
             let mut config = grounds.account.api_config.clone();
             config.extend(grant.account_values);
-            let selection = grounds.account.scope_selection.as_ref().map(|selection| serde_json::json!(selection));
-            connected_accounts::set_config(tx, id, &Value::Object(config), selection.as_ref(), now).await?;
+            let selection = grounds
+                .account
+                .scope_selection
+                .as_ref()
+                .map(|selection| serde_json::json!(selection));
+            connected_accounts::set_config(tx, id, &Value::Object(config), selection.as_ref(), now)
+                .await?;
         }
         connected_accounts::set_credential(tx, id, &new, now).await?;
         let mut account = grounds.account.clone();
@@ -132,7 +167,14 @@ impl AgentKit {
         account.token_expires_at = expires_at;
         let event = AccountEvent::OauthSucceeded;
         record::account_event(tx, ctx, event, &account, &grounds.connection, "").await?;
-        record::status_change(tx, ctx, &account, &grounds.connection, grounds.account.status).await?;
+        record::status_change(
+            tx,
+            ctx,
+            &account,
+            &grounds.connection,
+            grounds.account.status,
+        )
+        .await?;
         Ok(())
     }
 }

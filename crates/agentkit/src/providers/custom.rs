@@ -61,14 +61,20 @@ fn check(pattern: &AuthPattern, place: &str, violations: &mut Vec<FieldViolation
             "in",
         ));
     }
-    for (list, fields) in [("fields", &pattern.fields), ("account_fields", &pattern.account_fields)] {
+    for (list, fields) in [
+        ("fields", &pattern.fields),
+        ("account_fields", &pattern.account_fields),
+    ] {
         for (index, field) in fields.iter().enumerate() {
             check_field(field, &format!("{place}.{list}[{index}]"), violations);
         }
     }
     for target in pattern.auth_field_mutations.keys() {
         let known = ["api_key", "token", "username", "password"].contains(&target.as_str())
-            || pattern.fields.iter().any(|field| &field.field_name == target);
+            || pattern
+                .fields
+                .iter()
+                .any(|field| &field.field_name == target);
         if !known {
             violations.push(violation(
                 &format!("{place}.auth_field_mutations.{target}"),
@@ -77,11 +83,18 @@ fn check(pattern: &AuthPattern, place: &str, violations: &mut Vec<FieldViolation
             ));
         }
     }
-    let headers = pattern.fields.iter().filter_map(|field| field.header_name.as_ref());
+    let headers = pattern
+        .fields
+        .iter()
+        .filter_map(|field| field.header_name.as_ref());
     for name in headers.chain(&pattern.auth_header_key_override) {
         let legal = name.parse::<http::HeaderName>().is_ok();
         if !name.is_empty() && !legal {
-            violations.push(violation(place, "a header name holds illegal characters", "pattern"));
+            violations.push(violation(
+                place,
+                "a header name holds illegal characters",
+                "pattern",
+            ));
         }
     }
     if let Some(oauth) = &pattern.oauth_config {
@@ -152,7 +165,11 @@ pub fn check_proxy_url(text: &str, allow_loopback_http: bool) -> Result<(), Fiel
     if !scheme_ok {
         return bad("must start with https://");
     }
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() || url.query().is_some() {
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.fragment().is_some()
+        || url.query().is_some()
+    {
         return bad("must not hold a user, password, query or fragment");
     }
     Ok(())
@@ -208,11 +225,26 @@ mod tests {
             (json!([]), "auth_patterns"),
             (json!([{"type": "KERBEROS"}]), "auth_patterns[0]"),
             (json!([{"type": "KEY_PAIR"}]), "auth_patterns[0].type"),
-            (json!([{"type": "BASIC", "fields": [{"field_name": ""}]}]), "auth_patterns[0].fields[0].field_name"),
-            (json!([{"type": "BASIC", "fields": [{"field_name": "a", "input_type": "select"}]}]), "auth_patterns[0].fields[0].options"),
-            (json!([{"type": "BEARER", "auth_field_mutations": {"nope": {}}}]), "auth_patterns[0].auth_field_mutations.nope"),
-            (json!([{"type": "API_KEY", "auth_header_key_override": "X Bad"}]), "auth_patterns[0]"),
-            (json!([{"type": "OAUTH", "oauth_config": {"token_uri": "https://{{domain}}/t"}}]), "auth_patterns[0].oauth_config.token_uri"),
+            (
+                json!([{"type": "BASIC", "fields": [{"field_name": ""}]}]),
+                "auth_patterns[0].fields[0].field_name",
+            ),
+            (
+                json!([{"type": "BASIC", "fields": [{"field_name": "a", "input_type": "select"}]}]),
+                "auth_patterns[0].fields[0].options",
+            ),
+            (
+                json!([{"type": "BEARER", "auth_field_mutations": {"nope": {}}}]),
+                "auth_patterns[0].auth_field_mutations.nope",
+            ),
+            (
+                json!([{"type": "API_KEY", "auth_header_key_override": "X Bad"}]),
+                "auth_patterns[0]",
+            ),
+            (
+                json!([{"type": "OAUTH", "oauth_config": {"token_uri": "https://{{domain}}/t"}}]),
+                "auth_patterns[0].oauth_config.token_uri",
+            ),
         ];
         for (patterns, place) in cases {
             let violations = parse_patterns(&patterns).unwrap_err();
@@ -242,6 +274,9 @@ mod tests {
     /// AK-017
     #[test]
     fn identifiers_come_from_the_name() {
-        assert_eq!(identifier("Google Workspace 2", 12345), "GOOGLEWORKSPACE2:12345");
+        assert_eq!(
+            identifier("Google Workspace 2", 12345),
+            "GOOGLEWORKSPACE2:12345"
+        );
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{AuthPattern, Provider, check_proxy_url, identifier, name_key, parse_patterns};
 use crate::{AgentKit, Error, error::Result, record};
+use keystead_crypto::CursorScope;
 use keystead_identity::Actor;
 use keystead_store::entities::{
     connections,
     custom_providers::{self, CustomProvider, NAME_INDEX},
 };
 use keystead_types::{EnvironmentId, FieldViolation, Id, Page, PageRequest, ToolCallId};
-use keystead_crypto::CursorScope;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -63,7 +63,11 @@ pub struct CustomProviderPatch {
 
 impl AgentKit {
     /// The connector of a key: built in, or made in this environment.
-    pub async fn find_provider(&self, env: EnvironmentId, key: &str) -> Result<Option<Arc<Provider>>> {
+    pub async fn find_provider(
+        &self,
+        env: EnvironmentId,
+        key: &str,
+    ) -> Result<Option<Arc<Provider>>> {
         if !key.contains(':') {
             return Ok(self.catalogue().find(key).cloned());
         }
@@ -119,7 +123,9 @@ impl AgentKit {
         let start = if page.token.is_empty() {
             0
         } else {
-            let bytes = tokens.open(&scope, &page.token).map_err(|_| Error::PageToken)?;
+            let bytes = tokens
+                .open(&scope, &page.token)
+                .map_err(|_| Error::PageToken)?;
             let bytes: [u8; 8] = bytes.try_into().map_err(|_| Error::PageToken)?;
             usize::try_from(u64::from_be_bytes(bytes)).map_err(|_| Error::PageToken)?
         };
@@ -129,8 +135,16 @@ impl AgentKit {
         let next = start.saturating_add(size);
         Ok(Page {
             items: all.into_iter().skip(start).take(size).collect(),
-            next_page_token: if next < total { token(next) } else { String::new() },
-            prev_page_token: if start > 0 { token(start.saturating_sub(size)) } else { String::new() },
+            next_page_token: if next < total {
+                token(next)
+            } else {
+                String::new()
+            },
+            prev_page_token: if start > 0 {
+                token(start.saturating_sub(size))
+            } else {
+                String::new()
+            },
             total_size: total as u64,
         })
     }
@@ -147,7 +161,11 @@ impl AgentKit {
     ) -> Result<Provider> {
         let auth_patterns = self.checked(&input.proxy_url, &input.auth_patterns)?;
         let now = self.ctx().clock.now();
-        let suffix = self.ctx().ids.next::<ToolCallId>(&*self.ctx().clock).number();
+        let suffix = self
+            .ctx()
+            .ids
+            .next::<ToolCallId>(&*self.ctx().clock)
+            .number();
         let provider = Provider {
             identifier: identifier(&input.display_name, suffix),
             slug: slug(&input.display_name),
@@ -167,7 +185,14 @@ impl AgentKit {
         custom_providers::insert(&mut tx, &row)
             .await
             .map_err(|error| name_taken(error, &provider.display_name))?;
-        record::audit(&mut tx, self.ctx(), actor, "provider.created", &provider.identifier).await?;
+        record::audit(
+            &mut tx,
+            self.ctx(),
+            actor,
+            "provider.created",
+            &provider.identifier,
+        )
+        .await?;
         tx.commit().await?;
         Ok(provider)
     }
@@ -235,7 +260,11 @@ impl AgentKit {
         let mut tx = self.ctx().db.begin(env).await?;
         let users = connections::by_provider(&mut tx, identifier).await?;
         if !users.is_empty() {
-            let names: Vec<&str> = users.iter().map(|row| row.key_id.as_str()).take(10).collect();
+            let names: Vec<&str> = users
+                .iter()
+                .map(|row| row.key_id.as_str())
+                .take(10)
+                .collect();
             return Err(Error::ProviderInUse(names.join(", ")));
         }
         if !custom_providers::delete(&mut tx, identifier).await? {

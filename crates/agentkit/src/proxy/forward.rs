@@ -94,7 +94,11 @@ impl AgentKit {
     ///
     /// # Errors
     /// [`ProxyError`] when there is no answer of the provider.
-    pub async fn proxy(&self, env: EnvironmentId, call: ProxyCall) -> std::result::Result<ProxyAnswer, ProxyError> {
+    pub async fn proxy(
+        &self,
+        env: EnvironmentId,
+        call: ProxyCall,
+    ) -> std::result::Result<ProxyAnswer, ProxyError> {
         let grounds = self.remembered(env, call.key.clone().normalised()).await?;
         let execution = self.ctx().ids.next(&*self.ctx().clock);
         let (method, path) = (call.method.clone(), call.path.clone());
@@ -147,7 +151,9 @@ impl AgentKit {
                 }
                 Ok(returned(response))
             }
-            ProxyBody::Buffered(body) => Ok(returned(self.send_buffered(fresh, &outgoing, body).await?)),
+            ProxyBody::Buffered(body) => {
+                Ok(returned(self.send_buffered(fresh, &outgoing, body).await?))
+            }
         }
     }
 
@@ -164,11 +170,15 @@ impl AgentKit {
         loop {
             let request = outgoing.request(&grounds, RequestBody::from(body.clone()))?;
             let result = self.http().stream(request, outgoing.limits()).await;
-            let refused = matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
+            let refused =
+                matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
             if refused && !refreshed && grounds.is_refreshable() {
                 refreshed = true;
                 let version = grounds.account.credential_version;
-                match self.fresh(Arc::clone(&grounds), Force::Version(version)).await {
+                match self
+                    .fresh(Arc::clone(&grounds), Force::Version(version))
+                    .await
+                {
                     Ok(fresh) => {
                         grounds = fresh;
                         continue;
@@ -187,7 +197,10 @@ impl AgentKit {
 
     async fn refresh_after_401(&self, grounds: &Arc<Grounds>) {
         let version = grounds.account.credential_version;
-        if let Err(error) = self.fresh(Arc::clone(grounds), Force::Version(version)).await {
+        if let Err(error) = self
+            .fresh(Arc::clone(grounds), Force::Version(version))
+            .await
+        {
             tracing::info!(account = %grounds.account.id, %error, "refresh after a refused token");
         }
     }
@@ -202,9 +215,13 @@ impl AgentKit {
         outcome: &std::result::Result<Response<ResponseBody>, ProxyError>,
     ) {
         let (status, http_status, error_code) = match outcome {
-            Ok(response) if response.status().as_u16() < 400 => ("success", Some(response.status().as_u16()), ""),
+            Ok(response) if response.status().as_u16() < 400 => {
+                ("success", Some(response.status().as_u16()), "")
+            }
             Ok(response) => ("provider_error", Some(response.status().as_u16()), ""),
-            Err(error @ ProxyError::Upstream(_)) => ("provider_error", None, error.reason().code().as_str()),
+            Err(error @ ProxyError::Upstream(_)) => {
+                ("provider_error", None, error.reason().code().as_str())
+            }
             Err(error) => ("platform_error", None, error.reason().code().as_str()),
         };
         let call = ToolCall {
@@ -232,8 +249,14 @@ fn tool_name(method: &Method, path: &str) -> String {
     let segments: Vec<&str> = path
         .split('/')
         .map(|segment| {
-            let opaque = segment.len() > 24 || segment.contains(['@', '%']) || segment.bytes().any(|b| b.is_ascii_digit());
-            if opaque && !is_version(segment) { "{id}" } else { segment }
+            let opaque = segment.len() > 24
+                || segment.contains(['@', '%'])
+                || segment.bytes().any(|b| b.is_ascii_digit());
+            if opaque && !is_version(segment) {
+                "{id}"
+            } else {
+                segment
+            }
         })
         .collect();
     format!("{method} {}", segments.join("/"))
@@ -242,7 +265,11 @@ fn tool_name(method: &Method, path: &str) -> String {
 fn is_version(segment: &str) -> bool {
     let digits = segment.strip_prefix('v').unwrap_or(segment);
     let marked = segment.starts_with('v') || segment.contains('.');
-    marked && segment.len() <= 6 && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    marked
+        && segment.len() <= 6
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url> {
@@ -313,9 +340,14 @@ impl Outgoing {
         let credentials = credential_headers(&grounds.pattern, &grounds.credential)
             .map_err(|missing| Error::field(&missing.0, "has no value on the connected account"))?;
         for CredentialHeader { name, value } in credentials {
-            let name = HeaderName::try_from(&name).map_err(|_| Error::field("auth_header_key_override", "is not a header name"))?;
-            let mut value = HeaderValue::try_from(value.expose().as_str())
-                .map_err(|_| Error::field(name.as_str(), "the stored credential cannot be sent in a header"))?;
+            let name = HeaderName::try_from(&name)
+                .map_err(|_| Error::field("auth_header_key_override", "is not a header name"))?;
+            let mut value = HeaderValue::try_from(value.expose().as_str()).map_err(|_| {
+                Error::field(
+                    name.as_str(),
+                    "the stored credential cannot be sent in a header",
+                )
+            })?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -355,11 +387,20 @@ impl Outgoing {
 }
 
 fn legal(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    Some((
+        HeaderName::try_from(name).ok()?,
+        HeaderValue::try_from(value).ok()?,
+    ))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = headers
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -377,7 +418,10 @@ mod tests {
     #[test]
     fn logged_names_hold_no_ids() {
         for (path, expected) in [
-            ("/gmail/v1/users/me/messages", "GET /gmail/v1/users/me/messages"),
+            (
+                "/gmail/v1/users/me/messages",
+                "GET /gmail/v1/users/me/messages",
+            ),
             ("/users/12345", "GET /users/{id}"),
             ("/users/ada@example.com/x", "GET /users/{id}/x"),
             ("/1.0/users/me", "GET /1.0/users/me"),

@@ -31,7 +31,12 @@ type Limited = (ConnectionId, Option<ConnectedAccountId>);
 
 impl Default for Limiters {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_secs(3600)).build())
+        Self(
+            Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(Duration::from_secs(3600))
+                .build(),
+        )
     }
 }
 
@@ -52,7 +57,9 @@ impl Limiters {
             let limiter = self.limiter((grounds.connection.id, account), limit);
             tokio::time::timeout_at(deadline, limiter.wait())
                 .await
-                .map_err(|_| Error::RateLimited(60_u64.div_ceil(u64::from(limit.per_minute.max(1)))))?;
+                .map_err(|_| {
+                    Error::RateLimited(60_u64.div_ceil(u64::from(limit.per_minute.max(1))))
+                })?;
         }
         Ok(())
     }
@@ -60,7 +67,10 @@ impl Limiters {
     /// One for all who ask at the same moment.
     fn limiter(&self, limited: Limited, limit: RateLimit) -> Arc<Limiter> {
         let new = || Arc::new(Limiter::new(limit));
-        self.0.entry(limited).or_insert_with_if(new, |known| known.limit != limit).into_value()
+        self.0
+            .entry(limited)
+            .or_insert_with_if(new, |known| known.limit != limit)
+            .into_value()
     }
 }
 
@@ -74,11 +84,14 @@ impl Limiter {
 
     fn new(limit: RateLimit) -> Self {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let minute = Quota::per_minute(at_least_one(limit.per_minute)).allow_burst(at_least_one(limit.burst));
+        let minute = Quota::per_minute(at_least_one(limit.per_minute))
+            .allow_burst(at_least_one(limit.burst));
         Self {
             limit,
             minute: RateLimiter::direct(minute),
-            hour: limit.per_hour.map(|hour| RateLimiter::direct(Quota::per_hour(at_least_one(hour)))),
+            hour: limit
+                .per_hour
+                .map(|hour| RateLimiter::direct(Quota::per_hour(at_least_one(hour)))),
         }
     }
 }

@@ -54,7 +54,12 @@ impl CallLog {
 impl AgentKit {
     /// Writes the log of calls until `stop` resolves, then what is left. Runs once per process.
     pub async fn write_calls(&self, stop: impl Future<Output = ()>) {
-        let receiver = self.calls().receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let receiver = self
+            .calls()
+            .receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(mut receiver) = receiver else { return };
         tokio::pin!(stop);
         let mut batch = Vec::with_capacity(BATCH);

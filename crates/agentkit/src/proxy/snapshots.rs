@@ -38,7 +38,10 @@ impl Snapshots {
             Engine::Postgres => Duration::from_secs(1),
         };
         Self {
-            accounts: Cache::builder().max_capacity(10_000).time_to_live(believed).build(),
+            accounts: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(believed)
+                .build(),
             addresses: Cache::builder()
                 .max_capacity(20_000)
                 .time_to_live(believed)
@@ -60,7 +63,11 @@ impl Snapshots {
 
     /// What is remembered of an active account. A refusal is never made from memory: the user may
     /// have authorized again through another node.
-    pub(crate) fn account(&self, env: EnvironmentId, id: ConnectedAccountId) -> Option<Arc<Grounds>> {
+    pub(crate) fn account(
+        &self,
+        env: EnvironmentId,
+        id: ConnectedAccountId,
+    ) -> Option<Arc<Grounds>> {
         let grounds = self.accounts.get(&(env, id))?;
         (grounds.account.status == AccountStatus::Active).then_some(grounds)
     }
@@ -95,9 +102,15 @@ impl Snapshots {
     pub(crate) fn forget_address(&self, env: EnvironmentId, identifier: &str) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         let identifier = identifier.to_owned();
-        let refused = self.addresses.invalidate_entries_if(move |(known, key), _| {
-            *known == env && key.identifier.as_deref().is_none_or(|known| known == identifier)
-        });
+        let refused = self
+            .addresses
+            .invalidate_entries_if(move |(known, key), _| {
+                *known == env
+                    && key
+                        .identifier
+                        .as_deref()
+                        .is_none_or(|known| known == identifier)
+            });
         if refused.is_err() {
             self.addresses.invalidate_all();
         }

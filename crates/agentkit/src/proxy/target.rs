@@ -103,11 +103,31 @@ mod tests {
     #[test]
     fn the_path_is_appended_to_the_base() {
         let cases = [
-            ("https://app.asana.com/api", "/1.0/users/me", None, "https://app.asana.com/api/1.0/users/me"),
-            ("https://app.asana.com/api/", "/1.0/users/me", None, "https://app.asana.com/api/1.0/users/me"),
-            ("https://h.test", "/a", Some("q=is%3Aunread&b=2&b=1&c=a+b"), "https://h.test/a?q=is%3Aunread&b=2&b=1&c=a+b"),
+            (
+                "https://app.asana.com/api",
+                "/1.0/users/me",
+                None,
+                "https://app.asana.com/api/1.0/users/me",
+            ),
+            (
+                "https://app.asana.com/api/",
+                "/1.0/users/me",
+                None,
+                "https://app.asana.com/api/1.0/users/me",
+            ),
+            (
+                "https://h.test",
+                "/a",
+                Some("q=is%3Aunread&b=2&b=1&c=a+b"),
+                "https://h.test/a?q=is%3Aunread&b=2&b=1&c=a+b",
+            ),
             ("https://h.test:8443/x", "/", None, "https://h.test:8443/x/"),
-            ("https://h.test", "/a%2Fb/ü", None, "https://h.test/a%2Fb/%C3%BC"),
+            (
+                "https://h.test",
+                "/a%2Fb/ü",
+                None,
+                "https://h.test/a%2Fb/%C3%BC",
+            ),
         ];
         for (base, path, query, expected) in cases {
             assert_eq!(plain(base, path, query).unwrap(), expected);
@@ -118,8 +138,20 @@ mod tests {
     #[test]
     fn a_path_that_could_leave_the_base_is_refused() {
         for path in [
-            "//evil.com/x", "/a//b", "/../x", "/a/../../x", "/%2e%2e/x", "/.%2E/x", "/a/./b", "/a/..%2f../b", "/a/x%2F%2e%2e", "/a\\b",
-            "/%5C..", "/a\nb", "/a%0d%0ab", "/x#y",
+            "//evil.com/x",
+            "/a//b",
+            "/../x",
+            "/a/../../x",
+            "/%2e%2e/x",
+            "/.%2E/x",
+            "/a/./b",
+            "/a/..%2f../b",
+            "/a/x%2F%2e%2e",
+            "/a\\b",
+            "/%5C..",
+            "/a\nb",
+            "/a%0d%0ab",
+            "/x#y",
         ] {
             assert!(plain("https://h.test/base", path, None).is_err(), "{path}");
         }
@@ -132,7 +164,9 @@ mod tests {
         let allowed = ["*.zendesk.com".to_owned()];
         assert_eq!(
             resolve("https://{{domain}}", &values, &allowed, "/x", None),
-            Err(TargetError::Template(TemplateError::HostNotAllowed("evil.com".to_owned())))
+            Err(TargetError::Template(TemplateError::HostNotAllowed(
+                "evil.com".to_owned()
+            )))
         );
     }
 

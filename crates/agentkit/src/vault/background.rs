@@ -16,7 +16,8 @@ impl AgentKit {
     /// Refreshes what is due in all environments, a batch at a time; gives how many were looked at.
     pub async fn refresh_due(&self, batch: u32) -> Result<usize> {
         let now = self.ctx().clock.now();
-        let due = connected_accounts::refresh_due(&mut self.ctx().db.read_admin(), now, batch).await?;
+        let due =
+            connected_accounts::refresh_due(&mut self.ctx().db.read_admin(), now, batch).await?;
         let count = due.len();
         stream::iter(due)
             .for_each_concurrent(AT_ONCE, |account| async move {
@@ -38,7 +39,11 @@ impl AgentKit {
     }
 
     /// Whether the account has new tokens.
-    async fn refresh_in_background(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<bool> {
+    async fn refresh_in_background(
+        &self,
+        env: EnvironmentId,
+        id: ConnectedAccountId,
+    ) -> Result<bool> {
         let grounds = self.grounds_of(env, id).await?;
         if !grounds.connection.enabled || !grounds.connection.auto_refresh() {
             return Ok(false);
@@ -50,7 +55,12 @@ impl AgentKit {
 
     /// An account that is still due is looked at later, so that those which cannot be refreshed
     /// (a connection that is switched off, say) do not hold up the others. Calls refresh it anyway.
-    async fn put_off(&self, env: EnvironmentId, id: ConnectedAccountId, now: Timestamp) -> Result<()> {
+    async fn put_off(
+        &self,
+        env: EnvironmentId,
+        id: ConnectedAccountId,
+        now: Timestamp,
+    ) -> Result<()> {
         let mut tx = self.ctx().db.begin(env).await?;
         connected_accounts::put_refresh_off(&mut tx, id, now, now.plus(PUT_OFF)).await?;
         tx.commit().await?;

@@ -63,7 +63,8 @@ impl AgentKit {
                 .unwrap_or(ClientAuthentication::Post)
         });
         let first = self.exchange_once(call, configured).await;
-        let refused = matches!(&first, Err(ExchangeError::Answer(failure)) if failure.is_invalid_client());
+        let refused =
+            matches!(&first, Err(ExchangeError::Answer(failure)) if failure.is_invalid_client());
         let alternative = configured.and_then(ClientAuthentication::alternative);
         match (refused, alternative) {
             // SECURITY: nothing was consumed, since the client was refused before the grant was read.
@@ -80,12 +81,17 @@ impl AgentKit {
         call: &TokenCall<'_>,
         authentication: Option<ClientAuthentication>,
     ) -> Result<TokenResponse, ExchangeError> {
-        let secret = call.client.map(|client| Secret::new(client.client_secret.clone()));
-        let client = call.client.zip(authentication).map(|(client, authentication)| Client {
-            id: &client.client_id,
-            secret: secret.as_ref().filter(|secret| !secret.expose().is_empty()),
-            authentication,
-        });
+        let secret = call
+            .client
+            .map(|client| Secret::new(client.client_secret.clone()));
+        let client = call
+            .client
+            .zip(authentication)
+            .map(|(client, authentication)| Client {
+                id: &client.client_id,
+                secret: secret.as_ref().filter(|secret| !secret.expose().is_empty()),
+                authentication,
+            });
         let form = TokenRequest::new(client.as_ref(), &call.grant, call.extra);
         let mut request = Request::post(call.endpoint)
             .header(header::CONTENT_TYPE, FORM_CONTENT_TYPE)
@@ -123,7 +129,9 @@ pub(super) fn client_of(grounds: &Grounds) -> Option<GrantClient> {
             let mut client = stored.clone();
             let same = connection.settings.client_id.as_deref() == Some(&client.client_id);
             if same && !connection.secrets.client_secret.is_empty() {
-                client.client_secret.clone_from(&connection.secrets.client_secret);
+                client
+                    .client_secret
+                    .clone_from(&connection.secrets.client_secret);
             }
             client
         }

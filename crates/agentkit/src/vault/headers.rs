@@ -50,11 +50,17 @@ pub(crate) fn credential_headers(
         }
         AuthKind::Bearer if credential.access_token.is_empty() => {
             let token = mutated(pattern, "token", credential.detail("token"));
-            Ok(vec![header(format!("Bearer {}", required("token", token)?))])
+            Ok(vec![header(format!(
+                "Bearer {}",
+                required("token", token)?
+            ))])
         }
         _ => {
             let token = mutated(pattern, "token", &credential.access_token);
-            Ok(vec![header(format!("Bearer {}", required("token", token)?))])
+            Ok(vec![header(format!(
+                "Bearer {}",
+                required("token", token)?
+            ))])
         }
     }
 }
@@ -69,7 +75,11 @@ fn multiple_headers(
         let Some(name) = field.header_name.as_ref().filter(|name| !name.is_empty()) else {
             continue;
         };
-        let value = mutated(pattern, &field.field_name, credential.detail(&field.field_name));
+        let value = mutated(
+            pattern,
+            &field.field_name,
+            credential.detail(&field.field_name),
+        );
         if value.is_empty() && !field.required {
             continue;
         }
@@ -159,7 +169,11 @@ mod tests {
             (json!({"type": "NO_AUTH"}), json!({}), vec![]),
         ];
         for (kind, stored, expected) in cases {
-            assert_eq!(shown(&pattern(kind.clone()), &details(stored)), expected, "{kind}");
+            assert_eq!(
+                shown(&pattern(kind.clone()), &details(stored)),
+                expected,
+                "{kind}"
+            );
         }
         let mut granted = Credential::default();
         granted.access_token = "at".to_owned();
@@ -180,7 +194,10 @@ mod tests {
         let zendesk = json!({"type": "BASIC", "auth_field_mutations": {"username": {"suffix": "/token"}, "password": {"default": "X"}}});
         assert_eq!(
             shown(&pattern(zendesk), &details(json!({"username": "u"}))),
-            one("Authorization", &format!("Basic {}", BASE64_STANDARD.encode("u/token:X")))
+            one(
+                "Authorization",
+                &format!("Basic {}", BASE64_STANDARD.encode("u/token:X"))
+            )
         );
         let untouched = json!({"type": "BEARER", "auth_field_mutations": {"token": {"default": "d", "prefix": "<", "suffix": ">"}}});
         assert_eq!(
@@ -198,7 +215,10 @@ mod tests {
             {"field_name": "note", "header_name": "X-Note"},
             {"field_name": "dd_site", "required": true}]});
         assert_eq!(
-            shown(&pattern(datadog.clone()), &details(json!({"api_key": "a", "app_key": "b"}))),
+            shown(
+                &pattern(datadog.clone()),
+                &details(json!({"api_key": "a", "app_key": "b"}))
+            ),
             [one("DD-API-KEY", "a"), one("DD-APPLICATION-KEY", "b")].concat()
         );
         let missing = credential_headers(&pattern(datadog), &details(json!({"api_key": "a"})));

@@ -70,12 +70,15 @@ impl AgentKit {
             }
             AuthKind::GoogleDwd => {
                 let key = Secret::new(input.connection.secrets.service_account_json.clone());
-                self.google(input, &key, Some(&input.credential.subject)).await
+                self.google(input, &key, Some(&input.credential.subject))
+                    .await
             }
             AuthKind::OauthM2m => self.client_credentials(input).await,
             AuthKind::KeyPair => self.key_pair(input),
             AuthKind::CustomJwt => Err(MintError::Unsupported("a custom JWT without a template")),
-            _ => Err(MintError::Unsupported("minting for this kind of connection")),
+            _ => Err(MintError::Unsupported(
+                "minting for this kind of connection",
+            )),
         }
     }
 
@@ -92,8 +95,16 @@ impl AgentKit {
             .filter(|uri| !uri.is_empty())
             .or_else(|| input.connection.token_uri(Some(input.pattern)))
             .unwrap_or(GOOGLE_TOKEN_URI);
-        let assertion = account.assertion(endpoint, input.scopes, subject, self.ctx().clock.now())?;
-        self.ask(endpoint, None, Grant::JwtBearer { assertion: &assertion.token }).await
+        let assertion =
+            account.assertion(endpoint, input.scopes, subject, self.ctx().clock.now())?;
+        self.ask(
+            endpoint,
+            None,
+            Grant::JwtBearer {
+                assertion: &assertion.token,
+            },
+        )
+        .await
     }
 
     async fn client_credentials(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
@@ -123,13 +134,20 @@ impl AgentKit {
             return Err(MintError::Missing("client_id"));
         }
         let scope = input.scopes.join(" ");
-        self.ask(&endpoint, Some(&client), Grant::ClientCredentials { scope: &scope }).await
+        self.ask(
+            &endpoint,
+            Some(&client),
+            Grant::ClientCredentials { scope: &scope },
+        )
+        .await
     }
 
     fn key_pair(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
         let key = Secret::new(input.credential.detail("private_key").to_owned());
         if !input.credential.detail("private_key_passphrase").is_empty() {
-            return Err(MintError::Unsupported("an encrypted private key; paste it decrypted"));
+            return Err(MintError::Unsupported(
+                "an encrypted private key; paste it decrypted",
+            ));
         }
         let assertion = snowflake_key_pair_jwt(
             input.credential.detail("account"),

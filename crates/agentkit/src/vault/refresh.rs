@@ -123,7 +123,9 @@ impl AgentKit {
                 return Ok(Step::Ready);
             }
             let seconds = not_before.since(now).as_secs() + 1;
-            return Err(Error::ProviderUnavailable(format!("the last refresh failed; next try in {seconds} s")));
+            return Err(Error::ProviderUnavailable(format!(
+                "the last refresh failed; next try in {seconds} s"
+            )));
         }
         let lease = LeaseRequest {
             id: grounds.account.id,
@@ -148,7 +150,11 @@ impl AgentKit {
                 return Ok(Step::Ready);
             } else {
                 drop(tx);
-                self.give_up(grounds, "a refresh was interrupted and its outcome is unknown").await?;
+                self.give_up(
+                    grounds,
+                    "a refresh was interrupted and its outcome is unknown",
+                )
+                .await?;
                 if let Force::Asked(_) = force {
                     // Or the next round would send the refresh token again.
                     return Err(grounds.not_active(AccountStatus::Expired));
@@ -207,14 +213,21 @@ impl AgentKit {
         Ok(self.after_refresh(grounds, tokens, client))
     }
 
-    fn after_refresh(&self, grounds: &Grounds, tokens: TokenResponse, client: GrantClient) -> Fresh {
+    fn after_refresh(
+        &self,
+        grounds: &Grounds,
+        tokens: TokenResponse,
+        client: GrantClient,
+    ) -> Fresh {
         let old = &grounds.credential;
         let rotated = tokens
             .refresh_token
             .as_ref()
             .is_some_and(|token| *token.expose() != old.refresh_token);
         let mut credential = old.clone();
-        credential.access_token.clone_from(tokens.access_token.expose());
+        credential
+            .access_token
+            .clone_from(tokens.access_token.expose());
         if let Some(token) = tokens.refresh_token {
             credential.refresh_token.clone_from(token.expose());
         }
@@ -223,9 +236,11 @@ impl AgentKit {
         }
         credential.client = Some(client);
         credential.rotates = Some(rotated || old.rotates == Some(true));
-        let lifetime = tokens
-            .expires_in
-            .or_else(|| grounds.connection.default_expires_in(Some(&grounds.pattern)));
+        let lifetime = tokens.expires_in.or_else(|| {
+            grounds
+                .connection
+                .default_expires_in(Some(&grounds.pattern))
+        });
         Fresh {
             credential,
             expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
@@ -262,7 +277,9 @@ impl AgentKit {
     async fn store_refreshed(&self, grounds: Arc<Grounds>, fresh: Fresh) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
         let now = self.ctx().clock.now();
-        let sealed = self.seal(env, Sealed::Account(&id.to_string()), &fresh.credential).await?;
+        let sealed = self
+            .seal(env, Sealed::Account(&id.to_string()), &fresh.credential)
+            .await?;
         let new = NewCredential {
             status: AccountStatus::Active.as_str().to_owned(),
             scopes: serde_json::json!(fresh.credential.scopes),
@@ -284,7 +301,15 @@ impl AgentKit {
         account.status = AccountStatus::Active;
         account.token_expires_at = fresh.expires_at;
         let (ctx, connection) = (self.ctx(), &grounds.connection);
-        record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshSucceeded, &account, connection, "").await?;
+        record::account_event(
+            &mut tx,
+            ctx,
+            AccountEvent::TokenRefreshSucceeded,
+            &account,
+            connection,
+            "",
+        )
+        .await?;
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
         self.reread(env, id).await
@@ -320,7 +345,15 @@ impl AgentKit {
         let mut account = grounds.account.clone();
         account.status = AccountStatus::Expired;
         let (ctx, connection) = (self.ctx(), &grounds.connection);
-        record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshFailed, &account, connection, reason).await?;
+        record::account_event(
+            &mut tx,
+            ctx,
+            AccountEvent::TokenRefreshFailed,
+            &account,
+            connection,
+            reason,
+        )
+        .await?;
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
@@ -328,7 +361,12 @@ impl AgentKit {
     }
 
     /// A transient failure: the grant is kept, the next try comes later (AK-224).
-    async fn postpone(&self, grounds: Arc<Grounds>, force: Force, reason: &str) -> Result<Arc<Grounds>> {
+    async fn postpone(
+        &self,
+        grounds: Arc<Grounds>,
+        force: Force,
+        reason: &str,
+    ) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
         let now = self.ctx().clock.now();
         let pause = backoff(grounds.account.refresh_failures);
@@ -336,8 +374,15 @@ impl AgentKit {
         let mut tx = self.ctx().db.begin(env).await?;
         if connected_accounts::refresh_postponed(&mut tx, id, version, now.plus(pause)).await? {
             let (ctx, connection) = (self.ctx(), &grounds.connection);
-            record::account_event(&mut tx, ctx, AccountEvent::TokenRefreshFailed, &grounds.account, connection, reason)
-                .await?;
+            record::account_event(
+                &mut tx,
+                ctx,
+                AccountEvent::TokenRefreshFailed,
+                &grounds.account,
+                connection,
+                reason,
+            )
+            .await?;
             tx.commit().await?;
         }
         self.reread(env, id).await?;
@@ -358,7 +403,11 @@ impl AgentKit {
             return Err(Error::NothingToRefresh);
         }
         let version = grounds.account.credential_version;
-        Ok(self.fresh(grounds, Force::Asked(version)).await?.account.clone())
+        Ok(self
+            .fresh(grounds, Force::Asked(version))
+            .await?
+            .account
+            .clone())
     }
 }
 
@@ -396,7 +445,9 @@ mod tests {
     /// AK-224
     #[test]
     fn the_pause_doubles_up_to_an_hour() {
-        let seconds: Vec<u64> = [0, 1, 2, 5, 12, 1000].map(|n| backoff(n).as_secs()).to_vec();
+        let seconds: Vec<u64> = [0, 1, 2, 5, 12, 1000]
+            .map(|n| backoff(n).as_secs())
+            .to_vec();
         assert_eq!(seconds, [1, 2, 4, 32, 3600, 3600]);
     }
 }

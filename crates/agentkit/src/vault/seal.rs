@@ -55,7 +55,9 @@ impl AgentKit {
         sealed: &[u8],
     ) -> Result<T> {
         let keyring = self.ctx().keyring(env).await?;
-        let plain = keyring.open(&place.place(env), sealed).map_err(Internal::new)?;
+        let plain = keyring
+            .open(&place.place(env), sealed)
+            .map_err(Internal::new)?;
         // The error of serde could quote the document, so it is not kept.
         let document = serde_json::from_slice(plain.expose());
         Ok(document.map_err(|_| Internal::new("a sealed document has an unknown shape"))?)
@@ -70,7 +72,10 @@ impl AgentKit {
     ) -> Result<Credential> {
         match sealed {
             None => Ok(Credential::default()),
-            Some(sealed) => self.open_sealed(env, Sealed::Account(account), sealed).await,
+            Some(sealed) => {
+                self.open_sealed(env, Sealed::Account(account), sealed)
+                    .await
+            }
         }
     }
 }

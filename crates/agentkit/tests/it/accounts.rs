@@ -4,7 +4,9 @@ use crate::fixture::{App, by_id, call, named, object, of_user};
 use http::Method;
 use keystead_agentkit::{
     Error,
-    accounts::{AccountKey, AccountPatch, AccountStatus, CredentialInput, NewAccount, ScopeSelection},
+    accounts::{
+        AccountKey, AccountPatch, AccountStatus, CredentialInput, NewAccount, ScopeSelection,
+    },
     links::NewLink,
 };
 use keystead_testkit::{engines::TestDb, on_both_engines};
@@ -40,17 +42,37 @@ fn basic_pattern() -> Value {
     ]})
 }
 
-pub(crate) async fn create(app: &App, connector: &str, new: NewAccount) -> Result<ConnectedAccountId, Error> {
-    let new = NewAccount { connector: connector.to_owned(), ..new };
-    app.kit.create_account(app.env, &app.actor, new).await.map(|made| made.account.id)
+pub(crate) async fn create(
+    app: &App,
+    connector: &str,
+    new: NewAccount,
+) -> Result<ConnectedAccountId, Error> {
+    let new = NewAccount {
+        connector: connector.to_owned(),
+        ..new
+    };
+    app.kit
+        .create_account(app.env, &app.actor, new)
+        .await
+        .map(|made| made.account.id)
 }
 
-pub(crate) async fn update(app: &App, key: AccountKey, patch: AccountPatch) -> Result<AccountStatus, Error> {
-    app.kit.update_account(app.env, &app.actor, key, patch).await.map(|grounds| grounds.account.status)
+pub(crate) async fn update(
+    app: &App,
+    key: AccountKey,
+    patch: AccountPatch,
+) -> Result<AccountStatus, Error> {
+    app.kit
+        .update_account(app.env, &app.actor, key, patch)
+        .await
+        .map(|grounds| grounds.account.status)
 }
 
 pub(crate) fn credential(credential: CredentialInput) -> AccountPatch {
-    AccountPatch { credential, ..AccountPatch::default() }
+    AccountPatch {
+        credential,
+        ..AccountPatch::default()
+    }
 }
 
 on_both_engines! {

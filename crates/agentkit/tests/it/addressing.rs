@@ -16,7 +16,10 @@ use keystead_types::{ConnectedAccountId, ErrorCode, Reason};
 use serde_json::json;
 
 async fn find(app: &App, key: AccountKey) -> Result<ConnectedAccountId, Error> {
-    app.kit.account(app.env, key).await.map(|account| account.id)
+    app.kit
+        .account(app.env, key)
+        .await
+        .map(|account| account.id)
 }
 
 fn owned(identifier: &str, organization: &str, user: &str) -> AccountKey {

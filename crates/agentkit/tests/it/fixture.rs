@@ -30,8 +30,8 @@ use keystead_store::{
 };
 use keystead_testkit::engines::TestDb;
 use keystead_types::{
-    ConnectedAccountId, ConnectionId, EnvironmentId, IdGenerator, ManualClock, PageRequest, PageSize, Secret,
-    Timestamp,
+    ConnectedAccountId, ConnectionId, EnvironmentId, IdGenerator, ManualClock, PageRequest,
+    PageSize, Secret, Timestamp,
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -153,7 +153,10 @@ impl App {
             verification,
             ..Settings::default()
         };
-        self.kit.update_settings(self.env, &self.actor, false, &settings).await.unwrap();
+        self.kit
+            .update_settings(self.env, &self.actor, false, &settings)
+            .await
+            .unwrap();
     }
 
     // --- Connectors and connections
@@ -178,10 +181,18 @@ impl App {
 
     pub(crate) async fn provider(&self, name: &str, pattern: Value) -> Provider {
         let input = provider_input(name, &pattern, &self.api());
-        self.kit.create_custom_provider(self.env, &self.actor, input).await.unwrap()
+        self.kit
+            .create_custom_provider(self.env, &self.actor, input)
+            .await
+            .unwrap()
     }
 
-    pub(crate) async fn connection_of(&self, provider: &Provider, name: &str, context: Value) -> Connection {
+    pub(crate) async fn connection_of(
+        &self,
+        provider: &Provider,
+        name: &str,
+        context: Value,
+    ) -> Connection {
         let new = NewConnection {
             provider_key: provider.identifier.clone(),
             kind: None,
@@ -189,7 +200,10 @@ impl App {
             context: object(context),
             auth_mode: AuthMode::User,
         };
-        self.kit.create_connection(self.env, &self.actor, new).await.unwrap()
+        self.kit
+            .create_connection(self.env, &self.actor, new)
+            .await
+            .unwrap()
     }
 
     /// A connection with static credentials.
@@ -200,11 +214,13 @@ impl App {
 
     /// A complete OAuth connection named `sandbox`.
     pub(crate) async fn oauth(&self) -> Connection {
-        self.oauth_with("sandbox", self.oauth_pattern(), json!({}), |_| {}).await
+        self.oauth_with("sandbox", self.oauth_pattern(), json!({}), |_| {})
+            .await
     }
 
     pub(crate) async fn oauth_context(&self, context: Value) -> Connection {
-        self.oauth_with("sandbox", self.oauth_pattern(), context, |_| {}).await
+        self.oauth_with("sandbox", self.oauth_pattern(), context, |_| {})
+            .await
     }
 
     pub(crate) async fn oauth_with(
@@ -240,7 +256,10 @@ impl App {
             settings: Some(settings),
             secrets: Some(secrets),
         };
-        self.kit.update_connection(self.env, &self.actor, connection.id, patch).await.unwrap()
+        self.kit
+            .update_connection(self.env, &self.actor, connection.id, patch)
+            .await
+            .unwrap()
     }
 
     // --- Accounts and links
@@ -250,7 +269,10 @@ impl App {
             connector: connector.to_owned(),
             ..new
         };
-        self.kit.create_account(self.env, &self.actor, new).await.unwrap()
+        self.kit
+            .create_account(self.env, &self.actor, new)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn link(&self, connector: &str, identifier: &str) -> OpenLink {
@@ -262,7 +284,11 @@ impl App {
     }
 
     pub(crate) async fn link_with(&self, new: NewLink) -> OpenLink {
-        let link = self.kit.create_link(self.env, &self.actor, new).await.unwrap();
+        let link = self
+            .kit
+            .create_link(self.env, &self.actor, new)
+            .await
+            .unwrap();
         let (token, nonce) = parts(&link.url);
         self.kit.open_link(self.env, &token, &nonce).await.unwrap()
     }
@@ -278,7 +304,11 @@ impl App {
     }
 
     /// An active account with tokens of the provider.
-    pub(crate) async fn connected(&self, connection: &Connection, identifier: &str) -> ConnectedAccountId {
+    pub(crate) async fn connected(
+        &self,
+        connection: &Connection,
+        identifier: &str,
+    ) -> ConnectedAccountId {
         let link = self.link(&connection.key_id, identifier).await;
         let end = self.consent(connection.id, &link).await;
         assert!(matches!(end, CallbackEnd::Connected), "{end:?}");
@@ -300,7 +330,11 @@ impl App {
 
     // --- Calls
 
-    pub(crate) async fn get(&self, id: ConnectedAccountId, path: &str) -> Result<Answer, ProxyError> {
+    pub(crate) async fn get(
+        &self,
+        id: ConnectedAccountId,
+        path: &str,
+    ) -> Result<Answer, ProxyError> {
         send(&self.kit, self.env, call(id, Method::GET, path)).await
     }
 
@@ -322,7 +356,11 @@ impl App {
     /// Kinds of the events, without their common beginning; a change of state shows the states.
     pub(crate) async fn happened(&self) -> Vec<String> {
         let short = |event: &Event| {
-            let kind = event.kind.strip_prefix("connected_account.").unwrap().to_owned();
+            let kind = event
+                .kind
+                .strip_prefix("connected_account.")
+                .unwrap()
+                .to_owned();
             match event.data.get("old_status").and_then(Value::as_str) {
                 Some(old) => format!("{old}>{}", event.data["status"].as_str().unwrap()),
                 None => kind,
@@ -371,13 +409,19 @@ impl Answer {
     }
 }
 
-pub(crate) async fn send(kit: &AgentKit, env: EnvironmentId, call: ProxyCall) -> Result<Answer, ProxyError> {
+pub(crate) async fn send(
+    kit: &AgentKit,
+    env: EnvironmentId,
+    call: ProxyCall,
+) -> Result<Answer, ProxyError> {
     Ok(Answer::read(kit.proxy(env, call).await?).await)
 }
 
 /// A call without headers and body.
 pub(crate) fn call(id: ConnectedAccountId, method: Method, path: &str) -> ProxyCall {
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
     ProxyCall {
         key: by_id(id),
         method,
@@ -433,12 +477,20 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
 /// Token and nonce of a link.
 pub(crate) fn parts(link: &Secret<String>) -> (Secret<String>, String) {
     let url = Url::parse(link.expose()).unwrap();
-    let part = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
+    let part = |name: &str| {
+        url.query_pairs()
+            .find(|(key, _)| key == name)
+            .unwrap()
+            .1
+            .into_owned()
+    };
     (Secret::new(part("token")), part("state"))
 }
 
 pub(crate) fn param(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    url.query_pairs()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 pub(crate) fn page(size: u32, token: &str) -> PageRequest {
@@ -447,4 +499,3 @@ pub(crate) fn page(size: u32, token: &str) -> PageRequest {
         token: token.to_owned(),
     }
 }
-

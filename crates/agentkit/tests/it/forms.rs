@@ -13,7 +13,10 @@ use tokio::task::JoinSet;
 
 fn answers(pairs: &[(&str, &str)]) -> FormAnswers {
     FormAnswers {
-        fields: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        fields: pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
         scope_selection: None,
     }
 }
@@ -25,7 +28,10 @@ async fn submit(app: &App, link: &OpenLink, answers: FormAnswers) -> Result<Form
 /// Fields that are said to be wrong.
 async fn wrong(app: &App, link: &OpenLink, pairs: &[(&str, &str)]) -> Vec<String> {
     match submit(app, link, answers(pairs)).await.unwrap() {
-        FormEnd::Wrong(violations) => violations.into_iter().map(|violation| violation.field).collect(),
+        FormEnd::Wrong(violations) => violations
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -9,7 +9,12 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::task::JoinSet;
 
 /// Sends `count` calls at once and counts how they ended: a status, or an error code.
-pub(crate) async fn crowd(app: &App, kits: &[AgentKit], id: ConnectedAccountId, count: usize) -> BTreeMap<String, usize> {
+pub(crate) async fn crowd(
+    app: &App,
+    kits: &[AgentKit],
+    id: ConnectedAccountId,
+    count: usize,
+) -> BTreeMap<String, usize> {
     let mut tasks = JoinSet::new();
     for kit in kits.iter().cycle().take(count) {
         let (kit, env) = (kit.clone(), app.env);
@@ -48,7 +53,14 @@ pub(crate) async fn revoke(app: &App, id: ConnectedAccountId) {
         .append_pair("client_id", keystead_sandbox::CLIENT_ID)
         .append_pair("client_secret", keystead_sandbox::CLIENT_SECRET)
         .finish();
-    let answer = app.upstream.post("/sandbox/provider/revoke", "application/x-www-form-urlencoded", form).await;
+    let answer = app
+        .upstream
+        .post(
+            "/sandbox/provider/revoke",
+            "application/x-www-form-urlencoded",
+            form,
+        )
+        .await;
     assert_eq!(answer.status(), 200);
 }
 
@@ -62,6 +74,10 @@ pub(crate) async fn abandon(app: &App, id: ConnectedAccountId) {
         until: app.kit.ctx().clock.now().plus(Duration::from_secs(30)),
     };
     let mut tx = app.kit.ctx().db.begin(app.env).await.unwrap();
-    assert!(connected_accounts::acquire_lease(&mut tx, &lease).await.unwrap());
+    assert!(
+        connected_accounts::acquire_lease(&mut tx, &lease)
+            .await
+            .unwrap()
+    );
     tx.commit().await.unwrap();
 }

@@ -39,19 +39,35 @@ pub(crate) fn request_of(end: &CallbackEnd) -> Secret<String> {
     }
 }
 
-pub(crate) async fn verify(app: &App, request: &Secret<String>, identifier: &str) -> Result<String, Error> {
-    app.kit.verify_user(app.env, &app.actor, request, identifier).await
+pub(crate) async fn verify(
+    app: &App,
+    request: &Secret<String>,
+    identifier: &str,
+) -> Result<String, Error> {
+    app.kit
+        .verify_user(app.env, &app.actor, request, identifier)
+        .await
 }
 
 /// The subject of the provider that the account acts for now.
 pub(crate) async fn acts_for(app: &App, key: AccountKey) -> String {
     let id = app.kit.account(app.env, key).await.unwrap().id;
     let answer = app.get(id, "/me").await.unwrap();
-    answer.json()["principal"]["subject"].as_str().unwrap().to_owned()
+    answer.json()["principal"]["subject"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
-pub(crate) async fn finish(app: &App, connection: &Connection, browser: Option<&Secret<String>>, query: &str) -> Result<CallbackEnd, CallbackError> {
-    app.kit.finish_consent(app.env, connection.id, browser, query).await
+pub(crate) async fn finish(
+    app: &App,
+    connection: &Connection,
+    browser: Option<&Secret<String>>,
+    query: &str,
+) -> Result<CallbackEnd, CallbackError> {
+    app.kit
+        .finish_consent(app.env, connection.id, browser, query)
+        .await
 }
 
 pub(crate) async fn begin(app: &App, link: &OpenLink) -> Consent {

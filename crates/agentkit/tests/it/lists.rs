@@ -13,23 +13,50 @@ use std::time::Duration;
 async fn filled(test: &TestDb) -> App {
     let app = App::started(test).await;
     app.oauth().await;
-    app.static_connection("notes", json!({"type": "BEARER", "fields": [{"field_name": "token", "required": true}]})).await;
+    app.static_connection(
+        "notes",
+        json!({"type": "BEARER", "fields": [{"field_name": "token", "required": true}]}),
+    )
+    .await;
     for number in 0..20 {
         app.clock.advance(Duration::from_millis(2));
-        app.account("sandbox", of_user(&format!("user-{number:02}"))).await;
+        app.account("sandbox", of_user(&format!("user-{number:02}")))
+            .await;
     }
     for (identifier, organization) in [("Ada_1", "org_1"), ("ada%2", "org_1"), ("bo", "org_2")] {
         app.clock.advance(Duration::from_millis(2));
-        let new = NewAccount { organization_id: organization.to_owned(), user_id: "u1".to_owned(), ..of_user(identifier) };
+        let new = NewAccount {
+            organization_id: organization.to_owned(),
+            user_id: "u1".to_owned(),
+            ..of_user(identifier)
+        };
         app.account("notes", new).await;
     }
     app
 }
 
-async fn names(app: &App, listing: &AccountListing, size: u32, token: &str) -> (Vec<String>, String, String, u64) {
-    let page = app.kit.list_accounts(app.env, listing, &page(size, token)).await.unwrap();
-    let names = page.items.into_iter().map(|(account, _)| account.identifier).collect();
-    (names, page.next_page_token, page.prev_page_token, page.total_size)
+async fn names(
+    app: &App,
+    listing: &AccountListing,
+    size: u32,
+    token: &str,
+) -> (Vec<String>, String, String, u64) {
+    let page = app
+        .kit
+        .list_accounts(app.env, listing, &page(size, token))
+        .await
+        .unwrap();
+    let names = page
+        .items
+        .into_iter()
+        .map(|(account, _)| account.identifier)
+        .collect();
+    (
+        names,
+        page.next_page_token,
+        page.prev_page_token,
+        page.total_size,
+    )
 }
 
 fn all() -> AccountListing {

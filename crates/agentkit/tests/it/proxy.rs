@@ -55,14 +55,19 @@ fn refusal(result: Result<Answer, ProxyError>) -> (u16, ErrorCode) {
 
 fn headers(mut call: ProxyCall, pairs: &[(&str, &str)]) -> ProxyCall {
     for (name, value) in pairs {
-        call.headers.append(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+        call.headers.append(
+            name.parse::<HeaderName>().unwrap(),
+            value.parse::<HeaderValue>().unwrap(),
+        );
     }
     call
 }
 
 /// What the provider saw of a header.
 fn seen<'a>(echo: &'a Value, name: &str) -> Option<&'a str> {
-    echo["headers"].get(name).and_then(|values| values[0].as_str())
+    echo["headers"]
+        .get(name)
+        .and_then(|values| values[0].as_str())
 }
 
 /// Runs the writer of the log until all calls so far are stored.

@@ -10,11 +10,15 @@ use keystead_agentkit::{
     Error,
     accounts::{AccountStatus, CredentialInput},
 };
-use keystead_store::{GroupLimits};
+use keystead_store::GroupLimits;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ErrorCode, Reason};
 use serde_json::json;
-use std::{collections::BTreeMap, sync::{Arc, Mutex}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 on_both_engines! {
     /// AK-220, AK-222: the provider sees one refresh, and every caller succeeds.

@@ -6,14 +6,15 @@ use crate::{
 };
 use axum::{Router, routing::get};
 use http::Method;
-use keystead_agentkit::{
-    accounts::{AccountPatch, AccountStatus},
-};
-use keystead_store::{connected_accounts};
+use keystead_agentkit::accounts::{AccountPatch, AccountStatus};
+use keystead_store::connected_accounts;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ConnectedAccountId, ErrorCode, Reason};
 use serde_json::json;
-use std::{sync::{Arc, Mutex}, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 on_both_engines! {
     /// AK-224: while the token lives a failure harms nobody, and the next try waits.

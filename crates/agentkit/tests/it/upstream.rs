@@ -54,7 +54,10 @@ impl Upstream {
             clock: Arc::clone(&clock),
             rng: Arc::new(SystemRng),
             mailbox: Mailbox::in_memory(clock),
-            clients: vec![client(SECOND_CLIENT, Some(SECOND_SECRET)), client(PUBLIC_CLIENT, None)],
+            clients: vec![
+                client(SECOND_CLIENT, Some(SECOND_SECRET)),
+                client(PUBLIC_CLIENT, None),
+            ],
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -76,18 +79,31 @@ impl Upstream {
         format!("{}{path}", self.origin)
     }
 
-    pub(crate) async fn post(&self, path: &str, content_type: &str, body: String) -> Response<Bytes> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: String,
+    ) -> Response<Bytes> {
         let request = Request::post(self.url(path)).header(header::CONTENT_TYPE, content_type);
-        self.http.fetch(request.body(Bytes::from(body)).unwrap()).await.unwrap()
+        self.http
+            .fetch(request.body(Bytes::from(body)).unwrap())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn get(&self, url: &str) -> Response<Bytes> {
-        self.http.fetch(Request::get(url).body(Bytes::new()).unwrap()).await.unwrap()
+        self.http
+            .fetch(Request::get(url).body(Bytes::new()).unwrap())
+            .await
+            .unwrap()
     }
 
     /// Sets the chaos switch; what is left out is normal.
     pub(crate) async fn chaos(&self, chaos: Value) {
-        let answer = self.post("/sandbox/chaos", "application/json", chaos.to_string()).await;
+        let answer = self
+            .post("/sandbox/chaos", "application/json", chaos.to_string())
+            .await;
         assert_eq!(answer.status(), 200, "{answer:?}");
     }
 
@@ -105,7 +121,10 @@ impl Upstream {
     pub(crate) async fn noted(&self, kind: &str) -> Vec<Value> {
         let log = self.log().await;
         let events = log["events"].as_array().unwrap().iter();
-        events.filter(|event| event["kind"] == kind).cloned().collect()
+        events
+            .filter(|event| event["kind"] == kind)
+            .cloned()
+            .collect()
     }
 
     /// Waits until a total reaches `wanted`.
@@ -122,13 +141,26 @@ impl Upstream {
     /// Opens the consent page as a browser and answers it: the query of the redirect back.
     pub(crate) async fn answer(&self, consent: &Url, user: &str, decision: &str) -> Url {
         let page = self.get(consent.as_str()).await;
-        assert_eq!(page.status(), 200, "{}", String::from_utf8_lossy(page.body()));
+        assert_eq!(
+            page.status(),
+            200,
+            "{}",
+            String::from_utf8_lossy(page.body())
+        );
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(consent.query_pairs());
-        form.append_pair("user", user).append_pair("decision", decision);
+        form.append_pair("user", user)
+            .append_pair("decision", decision);
         let path = consent.path().to_owned();
-        let answer = self.post(&path, "application/x-www-form-urlencoded", form.finish()).await;
-        assert_eq!(answer.status(), 303, "{}", String::from_utf8_lossy(answer.body()));
+        let answer = self
+            .post(&path, "application/x-www-form-urlencoded", form.finish())
+            .await;
+        assert_eq!(
+            answer.status(),
+            303,
+            "{}",
+            String::from_utf8_lossy(answer.body())
+        );
         Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{App, by_id, named, param, parts},
-    links::{verified, waiting, request_of, verify, acts_for, finish, begin},
+    links::{acts_for, begin, finish, request_of, verified, verify, waiting},
 };
 use keystead_agentkit::{
     Error,
