@@ -48,7 +48,7 @@ impl AgentKit {
             };
             match http.fetch_within(request, limits).await {
                 Ok(response) => {
-                    tracing::info!(account = %id, status = response.status().as_u16(), "grant revoked upstream")
+                    tracing::info!(account = %id, status = response.status().as_u16(), "grant revoked upstream");
                 }
                 Err(error) => tracing::info!(account = %id, %error, "grant not revoked upstream"),
             }
