@@ -9,6 +9,7 @@
 
 mod backup;
 mod config;
+mod connect;
 mod dev;
 mod process;
 mod serve;

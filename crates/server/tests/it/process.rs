@@ -157,7 +157,10 @@ pub(crate) fn env_file(data: &Path) -> HashMap<String, String> {
 /// A client that trusts one certificate authority.
 #[expect(clippy::disallowed_methods, reason = "a test plays an outside client")]
 pub(crate) fn client(authority: Option<&Path>) -> Client {
-    let builder = Client::builder().timeout(PATIENCE).no_proxy();
+    let builder = Client::builder()
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
     let builder = match authority {
         Some(path) => {
             let pem = Certificate::from_pem(&fs::read(path).unwrap()).unwrap();
