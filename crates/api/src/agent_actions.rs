@@ -18,7 +18,9 @@ pub(crate) async fn get(
     caller: &Caller,
     id: EnvironmentId,
 ) -> Reply<pb::GetAgentActionsConfigResponse> {
-    environments::get(&app.ctx, caller.workspace(), id).await.map_err(failed)?;
+    environments::get(&app.ctx, caller.workspace(), id)
+        .await
+        .map_err(failed)?;
     let settings = app.agentkit.settings(id).await.map_err(failed)?;
     Ok(Response::new(pb::GetAgentActionsConfigResponse {
         agent_actions_config: Some(config(&settings)),
@@ -33,7 +35,9 @@ pub(crate) async fn update(
     sent: Option<pb::AgentActionsConfig>,
 ) -> Result<pb::AgentActionsConfig, tonic::Status> {
     let sent = required(sent, "agent_actions_config")?;
-    let environment = environments::get(&app.ctx, caller.workspace(), id).await.map_err(failed)?;
+    let environment = environments::get(&app.ctx, caller.workspace(), id)
+        .await
+        .map_err(failed)?;
     let mut settings = app.agentkit.settings(id).await.map_err(failed)?;
     if let Some(mode) = mode(sent.user_verify_mode()) {
         settings.verification = mode;

@@ -27,7 +27,10 @@ impl Environments {
         let site = self.0.ctx.site(environment.id).await;
         let site = site.map_err(|error| failed(Error::from(error)))?;
         let mut shown = convert::environment(environment);
-        if let Some((_, authority)) = site.as_ref().and_then(|site| site.base_url.split_once("://")) {
+        if let Some((_, authority)) = site
+            .as_ref()
+            .and_then(|site| site.base_url.split_once("://"))
+        {
             authority.clone_into(&mut shown.domain);
         }
         Ok(shown)
@@ -125,7 +128,8 @@ impl EnvironmentService for Environments {
     ) -> Reply<pb::CreateAgentActionsConfigResponse> {
         let (caller, message) = open(request)?;
         let id = environment_id(&message.id)?;
-        let config = agent_actions::update(&self.0, &caller, id, message.agent_actions_config).await?;
+        let config =
+            agent_actions::update(&self.0, &caller, id, message.agent_actions_config).await?;
         Ok(Response::new(pb::CreateAgentActionsConfigResponse {
             agent_actions_config: Some(config),
         }))
@@ -137,7 +141,8 @@ impl EnvironmentService for Environments {
     ) -> Reply<pb::UpdateAgentActionsConfigResponse> {
         let (caller, message) = open(request)?;
         let id = environment_id(&message.id)?;
-        let config = agent_actions::update(&self.0, &caller, id, message.agent_actions_config).await?;
+        let config =
+            agent_actions::update(&self.0, &caller, id, message.agent_actions_config).await?;
         Ok(Response::new(pb::UpdateAgentActionsConfigResponse {
             agent_actions_config: Some(config),
         }))

@@ -65,6 +65,8 @@ pub fn routes(app: App) -> Routes {
         .add_service(OrganizationServiceServer::new(
             organizations::Organizations(app.clone()),
         ))
-        .add_service(ProviderServiceServer::new(providers::Providers(app.clone())))
+        .add_service(ProviderServiceServer::new(providers::Providers(
+            app.clone(),
+        )))
         .add_service(WorkspaceServiceServer::new(workspaces::Workspaces(app)))
 }

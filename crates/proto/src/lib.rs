@@ -24,8 +24,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 }
 
-pub use generated::{buf::validate, google::protobuf as wrappers};
 pub use generated::scalekit::v1;
+pub use generated::{buf::validate, google::protobuf as wrappers};
 
 /// The contract as an encoded `FileDescriptorSet`, with options.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

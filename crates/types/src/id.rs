@@ -160,7 +160,18 @@ mod tests {
     fn text_round_trips_and_junk_is_refused() {
         let id: OrganizationId = "org_123456789012345678".parse().unwrap();
         assert_eq!(id.to_string(), "org_123456789012345678");
-        for junk in ["", "org_", "org_0", "org_01", "org_+1", "org_1a", "conn_12", "org_99999999999999999999", "org_9223372036854775808", "ORG_1"] {
+        for junk in [
+            "",
+            "org_",
+            "org_0",
+            "org_01",
+            "org_+1",
+            "org_1a",
+            "conn_12",
+            "org_99999999999999999999",
+            "org_9223372036854775808",
+            "ORG_1",
+        ] {
             assert!(junk.parse::<OrganizationId>().is_err(), "{junk}");
         }
     }

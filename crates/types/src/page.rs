@@ -5,7 +5,11 @@ pub struct PageSize(u32);
 impl PageSize {
     /// Clamps what the caller asked for; zero means the list's default.
     pub fn clamp(asked: u32, default: u32, maximum: u32) -> Self {
-        Self(if asked == 0 { default } else { asked.min(maximum) })
+        Self(if asked == 0 {
+            default
+        } else {
+            asked.min(maximum)
+        })
     }
 
     /// Rows per page.

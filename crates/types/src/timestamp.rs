@@ -81,8 +81,21 @@ mod tests {
 
     #[test]
     fn arithmetic_saturates() {
-        assert_eq!(Timestamp::from_secs(5).minus(Duration::from_secs(2)).as_secs(), 3);
-        assert_eq!(Timestamp::from_secs(2).since(Timestamp::from_secs(5)), Duration::ZERO);
-        assert_eq!(Timestamp::from_micros(i64::MAX).plus(Duration::MAX).as_micros(), i64::MAX);
+        assert_eq!(
+            Timestamp::from_secs(5)
+                .minus(Duration::from_secs(2))
+                .as_secs(),
+            3
+        );
+        assert_eq!(
+            Timestamp::from_secs(2).since(Timestamp::from_secs(5)),
+            Duration::ZERO
+        );
+        assert_eq!(
+            Timestamp::from_micros(i64::MAX)
+                .plus(Duration::MAX)
+                .as_micros(),
+            i64::MAX
+        );
     }
 }

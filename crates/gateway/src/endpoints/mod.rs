@@ -62,10 +62,13 @@ impl Endpoints {
 
     /// The environment of the host.
     async fn site(&self, parts: &Parts) -> Result<Arc<Site>, Failure> {
-        let unknown = || Failure::because(ErrorCode::NotFound, "no environment is served at this host");
+        let unknown =
+            || Failure::because(ErrorCode::NotFound, "no environment is served at this host");
         let host = host::of(parts).ok_or_else(unknown)?;
         let found = self.agentkit.ctx().site_by_host(&host).await;
-        found.map_err(crate::pipeline::internal)?.ok_or_else(unknown)
+        found
+            .map_err(crate::pipeline::internal)?
+            .ok_or_else(unknown)
     }
 }
 
@@ -76,7 +79,9 @@ fn refused(failure: Failure, id: &RequestId) -> Response<Body> {
     let mut response = json(status, body);
     if let Some(after) = retry_after {
         let seconds = after.as_secs().max(1);
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     if let Ok(value) = HeaderValue::try_from(&id.0) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -89,15 +94,26 @@ fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::new(Full::new(body.into())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
 /// 405 with what is allowed.
 fn not_allowed(allowed: &'static str) -> Response<Body> {
-    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, r#"{"error":"method not allowed"}"#);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    let mut response = json(
+        StatusCode::METHOD_NOT_ALLOWED,
+        r#"{"error":"method not allowed"}"#,
+    );
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -20,7 +20,9 @@ impl Endpoints {
             Err(failure) => return refused(failure, &id),
         };
         let Ok(body) = Limited::new(body, MAX_TOKEN_REQUEST_BYTES).collect().await else {
-            return oauth_error(&OauthError::invalid_request("the body is too large or broke off"));
+            return oauth_error(&OauthError::invalid_request(
+                "the body is too large or broke off",
+            ));
         };
         let body = body.to_bytes();
         let authorization: Vec<&str> = parts
@@ -30,7 +32,10 @@ impl Endpoints {
             .filter_map(|value| value.to_str().ok())
             .collect();
         let asked = TokenEndpointRequest {
-            content_type: parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
+            content_type: parts
+                .headers
+                .get(header::CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok()),
             authorization: &authorization,
             body: &body,
             peer: parts.extensions.get::<Peer>().map(|peer| peer.address),
@@ -38,7 +43,9 @@ impl Endpoints {
         match self.authorizer.token(&site, asked).await {
             Ok(tokens) => {
                 let mut response = json(StatusCode::OK, tokens.body().expose().clone());
-                response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+                response
+                    .headers_mut()
+                    .insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
                 response
             }
             Err(error) => oauth_error(&error),
@@ -59,7 +66,10 @@ impl Endpoints {
         match self.authorizer.jwks(site.environment.id).await {
             Err(error) => refused(crate::pipeline::internal(error), &id),
             Ok(jwks) => {
-                let known = parts.headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+                let known = parts
+                    .headers
+                    .get(header::IF_NONE_MATCH)
+                    .and_then(|value| value.to_str().ok());
                 let mut response = if known == Some(jwks.etag.as_str()) {
                     json(StatusCode::NOT_MODIFIED, "")
                 } else {
@@ -96,8 +106,14 @@ impl Endpoints {
 /// Documents without secrets may be kept for a while and read from anywhere.
 fn public(response: &mut Response<Body>) {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
 }
 
 fn oauth_error(error: &OauthError) -> Response<Body> {
@@ -106,10 +122,14 @@ fn oauth_error(error: &OauthError) -> Response<Body> {
     if let Some(challenge) = error.www_authenticate()
         && let Ok(value) = HeaderValue::try_from(challenge)
     {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, value);
     }
     if let Some(seconds) = error.retry_after_seconds() {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -33,10 +33,13 @@ impl Endpoints {
             Ok(response) => response,
             Err((failure, status)) => {
                 let mut response = refused(failure, &id);
-                if let Some(status) = status.and_then(|code| http::StatusCode::from_u16(code).ok()) {
+                if let Some(status) = status.and_then(|code| http::StatusCode::from_u16(code).ok())
+                {
                     *response.status_mut() = status;
                 }
-                response.headers_mut().insert(SOURCE, HeaderValue::from_static("platform"));
+                response
+                    .headers_mut()
+                    .insert(SOURCE, HeaderValue::from_static("platform"));
                 response
             }
         }
@@ -80,7 +83,8 @@ impl Endpoints {
         if let Ok(value) = HeaderValue::try_from(answer.execution_id.to_string()) {
             head.headers.insert(EXECUTION_ID, value);
         }
-        head.headers.insert(SOURCE, HeaderValue::from_static("upstream"));
+        head.headers
+            .insert(SOURCE, HeaderValue::from_static("upstream"));
         let body = body.map_err(|error| tonic::Status::unavailable(error.to_string()));
         Ok(Response::from_parts(head, Body::new(body)))
     }
@@ -90,8 +94,18 @@ impl Endpoints {
 /// of one name and must agree (AK-450).
 fn addressed(headers: &HeaderMap) -> Result<AccountKey, Failure> {
     let key = AccountKey {
-        id: one_of(headers, &["connected_account_id", "connected-account-id", "x-connected-account-id"])?,
-        connector: one_of(headers, &["connection_name", "connection-name", "x-connection-name"])?,
+        id: one_of(
+            headers,
+            &[
+                "connected_account_id",
+                "connected-account-id",
+                "x-connected-account-id",
+            ],
+        )?,
+        connector: one_of(
+            headers,
+            &["connection_name", "connection-name", "x-connection-name"],
+        )?,
         identifier: one_of(headers, &["identifier", "x-identifier"])?,
         organization_id: one_of(headers, &["organization_id"])?,
         user_id: one_of(headers, &["user_id"])?,
@@ -113,7 +127,11 @@ fn one_of(headers: &HeaderMap, names: &[&'static str]) -> Result<Option<String>,
                 .map_err(|_| Failure::field(name, "must be UTF-8", "utf8"))?
                 .trim();
             if found.is_some_and(|known| known != text) {
-                return Err(Failure::field(name, "was sent twice with different values", "unique"));
+                return Err(Failure::field(
+                    name,
+                    "was sent twice with different values",
+                    "unique",
+                ));
             }
             found = Some(text);
         }
@@ -137,13 +155,13 @@ async fn taken(headers: &HeaderMap, body: Body) -> Result<ProxyBody, Failure> {
         return Ok(ProxyBody::Buffered(Bytes::new()));
     }
     if declared.is_some_and(|length| length <= KEPT_BODY) {
-        let whole = body
-            .collect()
-            .await
-            .map_err(|_| Failure::because(ErrorCode::InvalidArgument, "the request body broke off"))?;
+        let whole = body.collect().await.map_err(|_| {
+            Failure::because(ErrorCode::InvalidArgument, "the request body broke off")
+        })?;
         return Ok(ProxyBody::Buffered(whole.to_bytes()));
     }
-    let limited = http_body_util::Limited::new(body, usize::try_from(MAX_BODY).unwrap_or(usize::MAX));
+    let limited =
+        http_body_util::Limited::new(body, usize::try_from(MAX_BODY).unwrap_or(usize::MAX));
     Ok(ProxyBody::Streamed(RequestBody::streamed(limited)))
 }
 

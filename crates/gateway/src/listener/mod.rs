@@ -233,8 +233,8 @@ impl Connection {
             let strict = peer.secure && settings.strict_transport_security;
             request.extensions_mut().insert(peer);
             let waits = request.headers().contains_key(header::EXPECT);
-            let request = request
-                .map(|body| RequestBody::new(body, protocol == Protocol::Http1 && !waits));
+            let request =
+                request.map(|body| RequestBody::new(body, protocol == Protocol::Http1 && !waits));
             async move {
                 let mut response = gateway.handle(request).await;
                 if strict {

@@ -1,7 +1,9 @@
 //! Smaller tables of AgentKit: history of accounts, call log, settings, connection tests.
 
 use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, sql};
-use keystead_types::{ConnectedAccountId, ConnectionId, EventId, ExecutionId, TestRequestId, Timestamp, ToolCallId};
+use keystead_types::{
+    ConnectedAccountId, ConnectionId, EventId, ExecutionId, TestRequestId, Timestamp, ToolCallId,
+};
 
 /// Something that happened to an account (AK-219).
 #[derive(Clone, PartialEq, Debug)]
@@ -180,7 +182,14 @@ pub async fn insert_history(
     account: ConnectedAccountId,
     entry: &HistoryEntry,
 ) -> Result<(), StoreError> {
-    let params = (tx.env(), account, entry.id, &entry.kind, &entry.detail, entry.at);
+    let params = (
+        tx.env(),
+        account,
+        entry.id,
+        &entry.kind,
+        &entry.detail,
+        entry.at,
+    );
     tx.execute(INSERT_HISTORY, params).await?;
     Ok(())
 }
@@ -236,7 +245,11 @@ pub async fn find_settings(db: &mut impl Query) -> Result<Option<serde_json::Val
 }
 
 /// Replaces the AgentKit settings of the environment.
-pub async fn put_settings(tx: &mut Tx, settings: &serde_json::Value, at: Timestamp) -> Result<(), StoreError> {
+pub async fn put_settings(
+    tx: &mut Tx,
+    settings: &serde_json::Value,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     let params = (tx.env(), settings, at);
     tx.execute(PUT_SETTINGS, params).await?;
     Ok(())

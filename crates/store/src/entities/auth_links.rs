@@ -206,7 +206,11 @@ pub async fn find_link_by_id(
 }
 
 /// Finishes one live link; `false` when it was finished or expired already.
-pub async fn complete_link(tx: &mut Tx, id: AuthRequestId, at: Timestamp) -> Result<bool, StoreError> {
+pub async fn complete_link(
+    tx: &mut Tx,
+    id: AuthRequestId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     let params = (tx.env(), id, at);
     Ok(tx.execute(COMPLETE_LINK, params).await? == 1)
 }
@@ -292,7 +296,11 @@ pub async fn find_pending(
 }
 
 /// Takes a waiting grant; `false` when somebody else did.
-pub async fn consume_pending(tx: &mut Tx, request_hash: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+pub async fn consume_pending(
+    tx: &mut Tx,
+    request_hash: &[u8],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let params = (tx.env(), request_hash, now);
     Ok(tx.execute(CONSUME_PENDING, params).await? == 1)
 }

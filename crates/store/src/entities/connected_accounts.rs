@@ -1,6 +1,8 @@
 //! Connected accounts and the lease under which their credential is refreshed (AK-200, AK-222).
 
-use crate::{AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, Window, admin_sql, sql};
+use crate::{
+    AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, Window, admin_sql, sql,
+};
 use keystead_types::{ConnectedAccountId, ConnectionId, EnvironmentId, Timestamp};
 
 /// A row of `connected_accounts`.
@@ -305,7 +307,10 @@ pub async fn insert(tx: &mut Tx, new: &AccountRow) -> Result<(), StoreError> {
 }
 
 /// The account of an id.
-pub async fn find(db: &mut impl Query, id: ConnectedAccountId) -> Result<Option<AccountRow>, StoreError> {
+pub async fn find(
+    db: &mut impl Query,
+    id: ConnectedAccountId,
+) -> Result<Option<AccountRow>, StoreError> {
     let params = (db.env(), id);
     db.fetch_optional_as(FIND, params).await
 }
@@ -383,7 +388,11 @@ pub async fn set_config(
 }
 
 /// Drops the credential and keeps the row (AK-214).
-pub async fn disconnect(tx: &mut Tx, id: ConnectedAccountId, at: Timestamp) -> Result<bool, StoreError> {
+pub async fn disconnect(
+    tx: &mut Tx,
+    id: ConnectedAccountId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     let params = (tx.env(), id, at);
     Ok(tx.execute(DISCONNECT, params).await? == 1)
 }
@@ -419,7 +428,14 @@ pub async fn take_over_lease(
     lease: &LeaseRequest<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let params = (tx.env(), lease.id, lease.version, lease.holder, lease.until, now);
+    let params = (
+        tx.env(),
+        lease.id,
+        lease.version,
+        lease.holder,
+        lease.until,
+        now,
+    );
     Ok(tx.execute(TAKE_OVER_LEASE, params).await? == 1)
 }
 
@@ -536,7 +552,8 @@ pub async fn list(
         filter.org_wide_text(),
         window.limit(),
     );
-    db.fetch_all_as(window.choose(LIST, LIST_BACK), params).await
+    db.fetch_all_as(window.choose(LIST, LIST_BACK), params)
+        .await
 }
 
 /// How many accounts the filter holds.

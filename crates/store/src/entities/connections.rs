@@ -134,7 +134,10 @@ impl ConnectionFilter {
     fn params(&self) -> (String, String) {
         (
             self.provider_key.clone().unwrap_or_default(),
-            self.query.as_deref().map(super::contains_pattern).unwrap_or_default(),
+            self.query
+                .as_deref()
+                .map(super::contains_pattern)
+                .unwrap_or_default(),
         )
     }
 }
@@ -184,7 +187,10 @@ pub async fn delete(tx: &mut Tx, id: ConnectionId) -> Result<bool, StoreError> {
 }
 
 /// The connection of an id.
-pub async fn find(db: &mut impl Query, id: ConnectionId) -> Result<Option<ConnectionRow>, StoreError> {
+pub async fn find(
+    db: &mut impl Query,
+    id: ConnectionId,
+) -> Result<Option<ConnectionRow>, StoreError> {
     let params = (db.env(), id);
     db.fetch_optional_as(FIND, params).await
 }
@@ -200,7 +206,11 @@ pub async fn find_by_key_id(
     }
     let params = (db.env(), key_id.to_lowercase());
     let mut similar: Vec<ConnectionRow> = db.fetch_all_as(FIND_BY_KEY_ID_LOWER, params).await?;
-    Ok(if similar.len() == 1 { similar.pop() } else { None })
+    Ok(if similar.len() == 1 {
+        similar.pop()
+    } else {
+        None
+    })
 }
 
 /// Connections of a connector (at most 100).
@@ -221,7 +231,8 @@ pub async fn list(
     let (provider, query) = filter.params();
     let start = window.id::<ConnectionId>();
     let params = (db.env(), start, provider, query, window.limit());
-    db.fetch_all_as(window.choose(LIST, LIST_BACK), params).await
+    db.fetch_all_as(window.choose(LIST, LIST_BACK), params)
+        .await
 }
 
 /// How many connections the filter holds.

@@ -104,7 +104,10 @@ pub async fn delete(tx: &mut Tx, identifier: &str) -> Result<bool, StoreError> {
 }
 
 /// The connector of an identifier.
-pub async fn find(db: &mut impl Query, identifier: &str) -> Result<Option<CustomProvider>, StoreError> {
+pub async fn find(
+    db: &mut impl Query,
+    identifier: &str,
+) -> Result<Option<CustomProvider>, StoreError> {
     let params = (db.env(), identifier);
     db.fetch_optional_as(FIND, params).await
 }
