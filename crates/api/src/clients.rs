@@ -221,7 +221,7 @@ impl ClientService for Clients {
     ) -> Reply<pb::EnvironmentLoginUrisResponse> {
         let (caller, message) = open(request)?;
         self.change_login_uris(&caller, |settings| {
-            settings.initiate_login_uri = message.initiate_login_uri
+            settings.initiate_login_uri = message.initiate_login_uri;
         })
         .await
     }

@@ -84,6 +84,7 @@ pub(crate) fn failed(reason: impl Reason) -> Status {
 }
 
 /// An internal failure, for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
 pub(crate) fn internal(error: keystead_types::Internal) -> Status {
     tracing::error!(%error, "a call failed on our side");
     from_reason(&Plain::new(

@@ -54,13 +54,13 @@ impl Site {
     }
 }
 
-/// Address of the main listener, from the log line of the start.
-pub(crate) fn address(server: &Running) -> String {
-    let starting = server
-        .seen
-        .iter()
-        .find(|line| line.contains("\"starting\""));
-    let line: serde_json::Value = serde_json::from_str(starting.unwrap()).unwrap();
+/// Address of the main listener, from the log line of the start. The log and `ready` come through
+/// different pipes, so either may be read first.
+pub(crate) fn address(server: &mut Running) -> String {
+    let part = "\"starting\"";
+    let seen = server.seen.iter().find(|line| line.contains(part)).cloned();
+    let starting = seen.unwrap_or_else(|| server.wait_for(part));
+    let line: serde_json::Value = serde_json::from_str(&starting).unwrap();
     line["listen"].as_str().unwrap().to_owned()
 }
 
@@ -80,7 +80,7 @@ async fn health_and_metrics_are_on_the_admin_listener_only() {
     let site = Site::new(None, "");
     let mut server = site.start();
     let (_, admin) = server.ready();
-    let address = address(&server);
+    let address = address(&mut server);
     for path in ["livez", "healthz", "readyz"] {
         assert_eq!(status(&format!("{admin}/{path}")).await, 200, "{path}");
         assert_eq!(
@@ -132,7 +132,7 @@ fn a_running_request_is_finished_before_the_end() {
     let mut server = site.start();
     let (_, admin) = server.ready();
     let admin = admin.replace("http://", "");
-    let address = address(&server);
+    let address = address(&mut server);
 
     let body = "grant_type=client_credentials&client_id=skc_1&client_secret=x";
     let mut request = TcpStream::connect(&address).unwrap();
@@ -176,7 +176,7 @@ fn a_second_signal_ends_at_once() {
     let site = Site::new(None, "drain_seconds = 600");
     let mut server = site.start();
     server.ready();
-    let mut request = TcpStream::connect(address(&server)).unwrap();
+    let mut request = TcpStream::connect(address(&mut server)).unwrap();
     request
         .write_all(b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
         .unwrap();
@@ -305,7 +305,7 @@ async fn a_new_certificate_is_taken_while_running() {
     fs::write(&site.config, config.replace("[database]", &files)).unwrap();
     let mut server = site.start();
     server.ready();
-    let url = format!("https://{}/keys", address(&server)).replace("127.0.0.1", "localhost");
+    let url = format!("https://{}/keys", address(&mut server)).replace("127.0.0.1", "localhost");
     let get = async |authority: &str| {
         let client = client(Some(&folder.join(authority)));
         client
