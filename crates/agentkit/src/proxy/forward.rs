@@ -337,8 +337,16 @@ impl Outgoing {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static("developer-token"), value);
         }
-        let credentials = credential_headers(&grounds.pattern, &grounds.credential)
-            .map_err(|missing| Error::field(&missing.0, "has no value on the connected account"))?;
+        let consumer_key = grounds
+            .connection
+            .settings
+            .client_id
+            .as_deref()
+            .unwrap_or("");
+        let credentials = credential_headers(&grounds.pattern, &grounds.credential, consumer_key)
+            .map_err(|missing| {
+            Error::field(&missing.0, "has no value on the connected account")
+        })?;
         for CredentialHeader { name, value } in credentials {
             let name = HeaderName::try_from(&name)
                 .map_err(|_| Error::field("auth_header_key_override", "is not a header name"))?;

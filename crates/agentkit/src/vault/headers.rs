@@ -3,6 +3,7 @@
 use super::Credential;
 use crate::providers::{AuthKind, AuthPattern, Mutation};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use keystead_oauth::oauth1::trello_header;
 use keystead_types::Secret;
 
 /// A header that carries a credential.
@@ -19,10 +20,12 @@ pub(crate) struct CredentialHeader {
 #[error("the connected account has no value for `{0}`")]
 pub(crate) struct MissingValue(pub String);
 
-/// Builds the headers that present `credential` under `pattern`.
+/// Builds the headers that present `credential` under `pattern`. `consumer_key` is the connection's
+/// client id, which OAuth 1.0a style tokens need beside them.
 pub(crate) fn credential_headers(
     pattern: &AuthPattern,
     credential: &Credential,
+    consumer_key: &str,
 ) -> Result<Vec<CredentialHeader>, MissingValue> {
     let header = |value: String| CredentialHeader {
         name: pattern
@@ -47,6 +50,11 @@ pub(crate) fn credential_headers(
             }
             let key = mutated(pattern, "api_key", credential.detail("api_key"));
             Ok(vec![header(required("api_key", key)?)])
+        }
+        AuthKind::TrelloOauth1 => {
+            let token = required("token", credential.access_token.clone())?;
+            let value = trello_header(consumer_key, &Secret::new(token));
+            Ok(vec![header(value.expose().clone())])
         }
         AuthKind::Bearer if credential.access_token.is_empty() => {
             let token = mutated(pattern, "token", credential.detail("token"));
@@ -131,7 +139,7 @@ mod tests {
     }
 
     fn shown(pattern: &AuthPattern, credential: &Credential) -> Vec<(String, String)> {
-        credential_headers(pattern, credential)
+        credential_headers(pattern, credential, "app-key")
             .unwrap()
             .into_iter()
             .map(|header| (header.name, header.value.expose().clone()))
@@ -181,6 +189,13 @@ mod tests {
             shown(&pattern(json!({"type": "OAUTH"})), &granted),
             one("Authorization", "Bearer at")
         );
+        assert_eq!(
+            shown(&pattern(json!({"type": "TRELLO_OAUTH1"})), &granted),
+            one(
+                "Authorization",
+                r#"OAuth oauth_consumer_key="app-key", oauth_token="at""#
+            )
+        );
     }
 
     /// AK-011
@@ -221,7 +236,7 @@ mod tests {
             ),
             [one("DD-API-KEY", "a"), one("DD-APPLICATION-KEY", "b")].concat()
         );
-        let missing = credential_headers(&pattern(datadog), &details(json!({"api_key": "a"})));
+        let missing = credential_headers(&pattern(datadog), &details(json!({"api_key": "a"})), "");
         assert_eq!(missing.unwrap_err(), MissingValue("app_key".to_owned()));
     }
 }
