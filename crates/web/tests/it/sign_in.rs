@@ -125,3 +125,13 @@ async fn a_session_that_is_over_leads_to_sign_in() {
         "/dashboard/sign-in?return_to=%2Fdashboard%2Fenv_1"
     );
 }
+
+#[tokio::test]
+async fn the_bare_address_leads_to_the_dashboard() {
+    let mut browser = TestBrowser::new();
+    let answer = browser.get("/").await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/dashboard")
+    );
+}
