@@ -48,7 +48,10 @@ pub fn router(deps: &Deps) -> Router {
         .merge(dashboard::router(deps))
         .merge(assets::router())
         // Whoever opens the bare address wants the dashboard.
-        .route("/", axum::routing::get(|| async { axum::response::Redirect::to("/dashboard") }))
+        .route(
+            "/",
+            axum::routing::get(|| async { axum::response::Redirect::to("/dashboard") }),
+        )
         .fallback(|| async { Failure::NotFound })
         .method_not_allowed_fallback(|| async { Failure::WrongMethod })
         .layer(middleware::map_response(headers::secure))
