@@ -129,6 +129,8 @@ pub(crate) async fn until_stopped(server: Server, ready: impl FnOnce()) -> Resul
             () = stop.cancelled() => break,
             received = signals.next() => match received {
                 Received::Stop(name) => {
+                    // Probes know before anybody who reads the log can ask them.
+                    stop.cancel();
                     tracing::info!(signal = name, "stopping");
                     break;
                 }
