@@ -1,6 +1,7 @@
 //! The dashboard's way to the services: the generated clients, over a service in the same process.
 
 use http::{HeaderName, HeaderValue, Request, Response, header};
+use keystead_proto::ExplicitFields;
 use keystead_types::Secret;
 use std::task::{Context, Poll};
 use tonic::body::Body;
@@ -74,6 +75,15 @@ impl Service<Request<Body>> for InProcess {
         }
         self.services.call(request)
     }
+}
+
+/// A request made from a form that shows the fields at `paths`: what the member left empty or
+/// switched off there is meant, and not merely left out (AK-019).
+pub(crate) fn from_form<T>(message: T, paths: &[&str]) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let fields = ExplicitFields::new(paths.iter().copied());
+    request.extensions_mut().insert(fields);
+    request
 }
 
 macro_rules! clients {

@@ -96,6 +96,97 @@ async fn a_connector_is_created_changed_copied_and_deleted() {
     );
 }
 
+/// AK-019: what a form shows and the member leaves empty or switches off is meant. What the form
+/// does not show stays, and a copy has nothing that its original lacks.
+#[tokio::test]
+async fn a_connector_can_be_emptied_and_its_direct_calls_switched_off() {
+    let mut browser = TestBrowser::member();
+    let world = browser.world.clone();
+    let stored = |environment: &str| {
+        let known = world.providers.lock().unwrap();
+        let (_, found) = known
+            .iter()
+            .find(|(place, provider)| place == environment && provider.identifier == "ERP:7")
+            .unwrap();
+        found.clone()
+    };
+    let page = browser
+        .get("/dashboard/env_1/connectors/new?auth=API_KEY")
+        .await;
+    let answers = [
+        ("display_name", "ERP"),
+        ("description", "Orders."),
+        ("proxy_url", "https://erp.test"),
+    ];
+    browser
+        .submit_without(&page, &["proxy_enabled"], &answers)
+        .await;
+    assert!(!stored("dev.test").proxy_enabled);
+
+    for (_, provider) in world.providers.lock().unwrap().iter_mut() {
+        provider
+            .metadata
+            .insert("team".to_owned(), "sales".to_owned());
+    }
+    let edit = "/dashboard/env_1/connectors/ERP:7/edit";
+    let page = browser.get(edit).await;
+    browser.submit(&page, &[("proxy_enabled", "on")]).await;
+    assert!(stored("dev.test").proxy_enabled);
+    let page = browser.get(edit).await;
+    browser
+        .submit_without(&page, &["proxy_enabled"], &[("description", "")])
+        .await;
+    let now = stored("dev.test");
+    assert!(!now.proxy_enabled && now.description.is_empty());
+    assert_eq!(now.metadata["team"], "sales", "the form does not show it");
+
+    let copy = "/dashboard/env_1/connectors/ERP:7/copy?to=env_2";
+    let page = browser.get(copy).await;
+    browser.submit(&page, &[]).await;
+    assert!(!stored("prod.test").proxy_enabled);
+    for (place, provider) in world.providers.lock().unwrap().iter_mut() {
+        if place == "dev.test" {
+            provider.metadata.clear();
+        } else if place == "prod.test" {
+            "Old.".clone_into(&mut provider.description);
+            provider.proxy_enabled = true;
+        }
+    }
+    let page = browser.get(copy).await;
+    assert!(page.body.contains("team=sales"), "the change is shown");
+    browser.submit(&page, &[]).await;
+    let there = stored("prod.test");
+    assert!(there.metadata.is_empty() && there.description.is_empty() && !there.proxy_enabled);
+}
+
+/// AK-105, AK-110: permissions can be taken away again, all of them.
+#[tokio::test]
+async fn the_scopes_of_a_connection_can_be_cleared() {
+    let mut browser = TestBrowser::member();
+    let page = browser.get("/dashboard/env_1/connections/conn_1").await;
+    let form = markup::forms(&page.body)
+        .into_iter()
+        .find(|form| form.action == "/dashboard/env_1/connections/conn_1")
+        .unwrap();
+    let mut fields = form.fields;
+    for (name, value) in &mut fields {
+        if name.contains("scopes") {
+            value.clear();
+        }
+    }
+    browser.post(&form.action, &fields).await;
+    let known = browser.world.connections.lock().unwrap();
+    let Some(Settings::OauthConfig(config)) = &known[0].settings else {
+        panic!("settings are lost")
+    };
+    assert!(config.scopes.is_empty() && config.required_scopes.is_empty());
+    assert_eq!(
+        config.client_id.as_ref().unwrap().value,
+        "1234.apps.test",
+        "the rest stays"
+    );
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_connector_is_said_beside_the_field() {
     let mut browser = TestBrowser::member();

@@ -92,8 +92,19 @@ impl TestBrowser {
 
     /// Sends the first form of the page, with these answers in place of its own values.
     pub(crate) async fn submit(&mut self, page: &Shown, answers: &[(&str, &str)]) -> Shown {
+        self.submit_without(page, &[], answers).await
+    }
+
+    /// The same with boxes unchecked: a browser leaves those out.
+    pub(crate) async fn submit_without(
+        &mut self,
+        page: &Shown,
+        unchecked: &[&str],
+        answers: &[(&str, &str)],
+    ) -> Shown {
         let form = markup::form(&page.body);
         let mut fields = form.fields;
+        fields.retain(|(key, _)| !unchecked.contains(&key.as_str()));
         for (name, value) in answers {
             fields.retain(|(key, _)| key != name);
             fields.push(((*name).to_owned(), (*value).to_owned()));

@@ -5,6 +5,7 @@ use crate::{
     csrf::Posted,
     dashboard::{
         desk::Desk,
+        rpc::from_form,
         trouble::{Answer, Trouble},
     },
     form_data::FormData,
@@ -21,6 +22,13 @@ use keystead_proto::{
     },
     wrappers::{BoolValue, StringValue},
 };
+
+/// The lists that the forms show: emptied there, they are emptied.
+const LISTS: &[&str] = &[
+    "connection.oauth_config.scopes",
+    "connection.oauth_config.required_scopes",
+    "connection.google_dwd_config.scopes",
+];
 
 pub(super) async fn save(
     desk: Desk,
@@ -40,6 +48,7 @@ pub(super) async fn save(
         connection_id: id.clone(),
         connection: Some(update),
     };
+    let request = from_form(request, LISTS);
     match desk
         .rpc
         .connections()

@@ -6,7 +6,7 @@ use crate::{
     dashboard::{
         desk::{Desk, production},
         json,
-        rpc::InProcess,
+        rpc::{InProcess, from_form},
         trouble::{Answer, Trouble},
     },
     failure::Failure,
@@ -23,6 +23,17 @@ use keystead_proto::v1::{
         list_providers_request::Filter,
     },
 };
+
+/// Everything a connector has: what is empty here becomes empty there.
+const COPIED: &[&str] = &[
+    "provider.display_name",
+    "provider.description",
+    "provider.auth_patterns",
+    "provider.proxy_url",
+    "provider.proxy_enabled",
+    "provider.icon_src",
+    "provider.metadata",
+];
 
 pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connector = own(&desk, &id).await?;
@@ -106,6 +117,7 @@ pub(super) async fn copy(
                 identifier: twin.identifier.clone(),
                 provider: Some(changed),
             };
+            let request = from_form(request, COPIED);
             there.providers().update_custom_provider(request).await?;
             twin.identifier
         }
@@ -122,6 +134,7 @@ pub(super) async fn copy(
             let request = CreateCustomProviderRequest {
                 provider: Some(new),
             };
+            let request = from_form(request, COPIED);
             let made = there.providers().create_custom_provider(request).await?;
             made.into_inner().provider.unwrap_or_default().identifier
         }
@@ -146,6 +159,16 @@ fn target<'a>(desk: &'a Desk, id: &str) -> Option<&'a Environment> {
     desk.environments
         .iter()
         .find(|environment| environment.id == id && environment.id != desk.environment.id)
+}
+
+fn metadata(provider: &Provider) -> String {
+    let mut lines: Vec<String> = provider
+        .metadata
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 /// The connector of the same name in the other environment.
@@ -208,6 +231,8 @@ fn changes(connector: &Connector, twin: Option<&Provider>) -> Vec<(&'static str,
             word(here.proxy_enabled),
         ),
         ("Sign-in", pretty(&patterns), pretty(&connector.patterns)),
+        ("Icon", there.icon_src.clone(), here.icon_src.clone()),
+        ("Metadata", metadata(there), metadata(here)),
     ];
     values
         .into_iter()

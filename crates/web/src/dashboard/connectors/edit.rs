@@ -6,6 +6,7 @@ use crate::{
     dashboard::{
         desk::Desk,
         json,
+        rpc::from_form,
         trouble::{Answer, Refusal, Trouble},
     },
     failure::Failure,
@@ -52,6 +53,15 @@ const KINDS: &[(&str, &str, &str)] = &[
         "Written as JSON",
         "Several ways to sign in, or fields the forms do not offer.",
     ),
+];
+
+/// What every form of a connector shows, as the contract names it.
+const SHOWN: &[&str] = &[
+    "provider.display_name",
+    "provider.description",
+    "provider.auth_patterns",
+    "provider.proxy_url",
+    "provider.proxy_enabled",
 ];
 
 /// First the kind of sign-in, then the form for it.
@@ -108,6 +118,7 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
     let request = CreateCustomProviderRequest {
         provider: Some(provider),
     };
+    let request = from_form(request, SHOWN);
     match desk.rpc.providers().create_custom_provider(request).await {
         Ok(answer) => {
             let id = answer.into_inner().provider.unwrap_or_default().identifier;
@@ -163,8 +174,7 @@ pub(super) async fn update(
             auth_patterns: Some(json::to_list(&entered.patterns)),
             proxy_url: entered.proxy_url,
             proxy_enabled: entered.proxy_enabled,
-            // Empty means unchanged (AK-019).
-            icon_src: connector.provider.icon_src.clone(),
+            // The form does not show the icon and the metadata: not named, they stay as they are.
             ..Default::default()
         },
         Err(errors) => return again(&desk, &title, &sent, action, refused(errors)),
@@ -173,6 +183,7 @@ pub(super) async fn update(
         identifier: id.clone(),
         provider: Some(provider),
     };
+    let request = from_form(request, SHOWN);
     match desk.rpc.providers().update_custom_provider(request).await {
         Ok(_) => Ok(desk.done(&format!("/connectors/{id}"), "saved")),
         Err(status) => again(&desk, &title, &sent, action, status.into()),

@@ -1,4 +1,4 @@
-use super::Handler;
+use super::{Handler, written};
 use keystead_proto::{
     v1::connections::{
         Connection, CreateConnectionResponse, CreateEnvironmentConnectionRequest,
@@ -110,6 +110,8 @@ impl ConnectionService for Handler {
         request: Request<UpdateEnvironmentConnectionRequest>,
     ) -> Result<Response<UpdateConnectionResponse>, Status> {
         self.write(&request)?;
+        let [scopes, required] = ["scopes", "required_scopes"]
+            .map(|name| written(&request, &format!("connection.oauth_config.{name}")));
         let request = request.into_inner();
         let new = request.connection.unwrap();
         let changed = self.change(&request.connection_id, |connection| {
@@ -118,6 +120,12 @@ impl ConnectionService for Handler {
                 if let Some(Settings::OauthConfig(old)) = &connection.settings {
                     config.client_secret =
                         config.client_secret.or_else(|| old.client_secret.clone());
+                    if config.scopes.is_empty() && !scopes {
+                        config.scopes.clone_from(&old.scopes);
+                    }
+                    if config.required_scopes.is_empty() && !required {
+                        config.required_scopes.clone_from(&old.required_scopes);
+                    }
                 }
                 connection.settings = Some(Settings::OauthConfig(config));
             }

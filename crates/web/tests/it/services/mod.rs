@@ -8,19 +8,22 @@ mod connections;
 mod environments;
 mod providers;
 
-use keystead_proto::v1::{
-    clients::{Client, client_service_server::ClientServiceServer},
-    connected_accounts::{
-        ConnectedAccount, connected_account_service_server::ConnectedAccountServiceServer,
+use keystead_proto::{
+    ExplicitFields,
+    v1::{
+        clients::{Client, client_service_server::ClientServiceServer},
+        connected_accounts::{
+            ConnectedAccount, connected_account_service_server::ConnectedAccountServiceServer,
+        },
+        connections::{Connection, connection_service_server::ConnectionServiceServer},
+        environments::{
+            AgentActionsConfig, Environment, environment_service_server::EnvironmentServiceServer,
+        },
+        errdetails::{
+            ErrorInfo, ResourceInfo, ValidationErrorInfo, validation_error_info::FieldViolation,
+        },
+        providers::{Provider, provider_service_server::ProviderServiceServer},
     },
-    connections::{Connection, connection_service_server::ConnectionServiceServer},
-    environments::{
-        AgentActionsConfig, Environment, environment_service_server::EnvironmentServiceServer,
-    },
-    errdetails::{
-        ErrorInfo, ResourceInfo, ValidationErrorInfo, validation_error_info::FieldViolation,
-    },
-    providers::{Provider, provider_service_server::ProviderServiceServer},
 };
 use keystead_web::dashboard::Services;
 use prost::Message;
@@ -109,6 +112,12 @@ impl Handler {
             Ok(environment)
         }
     }
+}
+
+/// Whether the caller wrote the field down, as the server asks before it takes an empty value.
+fn written<T>(request: &Request<T>, path: &str) -> bool {
+    let fields = request.extensions().get::<ExplicitFields>();
+    fields.is_some_and(|fields| fields.names(path))
 }
 
 /// A status as the server makes them: with one packed `ErrorInfo`.

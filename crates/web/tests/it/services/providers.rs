@@ -1,4 +1,4 @@
-use super::Handler;
+use super::{Handler, written};
 use keystead_proto::v1::providers::{
     CreateCustomProviderRequest, CreateProviderResponse, DeleteProviderRequest,
     DeleteProviderResponse, ListProvidersRequest, ListProvidersResponse, Provider,
@@ -31,6 +31,7 @@ impl ProviderService for Handler {
         request: Request<CreateCustomProviderRequest>,
     ) -> Result<Response<CreateProviderResponse>, Status> {
         let environment = self.write(&request)?;
+        let left_open = !written(&request, "provider.proxy_enabled");
         let new = request.into_inner().provider.unwrap();
         let provider = Provider {
             identifier: format!("{}:7", new.display_name.replace(' ', "").to_uppercase()),
@@ -38,7 +39,9 @@ impl ProviderService for Handler {
             description: new.description,
             auth_patterns: new.auth_patterns,
             proxy_url: new.proxy_url,
-            proxy_enabled: new.proxy_enabled,
+            proxy_enabled: new.proxy_enabled || left_open,
+            icon_src: new.icon_src,
+            metadata: new.metadata,
             is_custom: true,
             ..Default::default()
         };
@@ -57,6 +60,13 @@ impl ProviderService for Handler {
         request: Request<UpdateCustomProviderRequest>,
     ) -> Result<Response<UpdateProviderResponse>, Status> {
         let environment = self.write(&request)?;
+        let written = |name: &str| written(&request, &format!("provider.{name}"));
+        let (about, proxy, icon, metadata) = (
+            written("description"),
+            written("proxy_enabled"),
+            written("icon_src"),
+            written("metadata"),
+        );
         let request = request.into_inner();
         let new = request.provider.unwrap();
         let mut known = self.0.providers.lock().unwrap();
@@ -67,7 +77,18 @@ impl ProviderService for Handler {
             })
             .ok_or_else(|| Status::not_found("connector not found"))?;
         provider.display_name = new.display_name;
-        provider.description = new.description;
+        if about || !new.description.is_empty() {
+            provider.description = new.description;
+        }
+        if proxy || new.proxy_enabled {
+            provider.proxy_enabled = new.proxy_enabled;
+        }
+        if icon || !new.icon_src.is_empty() {
+            provider.icon_src = new.icon_src;
+        }
+        if metadata || !new.metadata.is_empty() {
+            provider.metadata = new.metadata;
+        }
         provider.proxy_url = new.proxy_url;
         provider.auth_patterns = new.auth_patterns;
         Ok(Response::new(UpdateProviderResponse {
