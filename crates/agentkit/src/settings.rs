@@ -128,7 +128,7 @@ impl AgentKit {
 mod tests {
     use super::*;
 
-    /// AK-325
+    /// Part of AK-325
     #[test]
     fn verification_urls_match_by_origin_and_path_prefix() {
         let settings = Settings {

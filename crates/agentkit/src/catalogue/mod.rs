@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::providers::AuthKind;
 
-    /// AK-001: the 84 connectors of the catalogue, each complete.
+    /// Part of AK-001: the 84 connectors of the catalogue, each complete.
     #[test]
     fn every_pack_loads_and_is_complete() {
         let packs: Vec<serde_json::Value> = serde_json::from_str(EMBEDDED).unwrap();
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// AK-002, AK-005: the mix of auth patterns in the catalogue.
+    /// Part of AK-005: the mix of auth patterns in the catalogue.
     #[test]
     fn the_catalogue_has_every_kind_of_auth() {
         let all = Catalogue::embedded().all();

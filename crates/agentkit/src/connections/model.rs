@@ -459,7 +459,7 @@ mod tests {
         }
     }
 
-    /// AK-112
+    /// Part of AK-112
     #[test]
     fn the_account_may_only_lower_the_policy() {
         let connection = settings(
@@ -479,14 +479,14 @@ mod tests {
         );
     }
 
-    /// AK-414
+    /// Part of AK-414
     #[test]
     fn nothing_exceeds_the_ceiling() {
         let policy = RequestPolicy::of(&settings(&json!({"timeout": 600})), &Map::new());
         assert_eq!(policy.timeout, CALL_CEILING);
     }
 
-    /// AK-112
+    /// Part of AK-112
     #[test]
     fn the_detailed_rate_limit_wins() {
         let connection = settings(&json!({"rate_limit": 5,

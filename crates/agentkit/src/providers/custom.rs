@@ -202,7 +202,7 @@ fn violation(field: &str, description: &str, constraint: &str) -> FieldViolation
 mod tests {
     use super::*;
 
-    /// AK-007, AK-009: unknown keys survive and OAUTH patterns have `oauth_config`.
+    /// AK-008, AK-007, AK-009: unknown keys survive and OAUTH patterns have `oauth_config`.
     #[test]
     fn patterns_round_trip_with_unknown_keys() {
         let sent = json!([{"type": "OAUTH", "display_name": "OAuth 2.1/DCR", "is_mcp": true, "new_key": {"a": 1},
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// AK-004, AK-008, AK-025
+    /// Part of AK-004, AK-008, AK-025
     #[test]
     fn wrong_patterns_are_refused_with_the_place() {
         let cases = [

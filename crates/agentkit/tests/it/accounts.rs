@@ -97,7 +97,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("token_requests").await, 0);
     }
 
-    /// AK-034: a connection without authentication has active accounts at once.
+    /// Part of AK-034: a connection without authentication has active accounts at once.
     async fn an_account_that_needs_no_credential_is_active(test: TestDb) {
         let app = App::started(&test).await;
         app.static_connection("open", json!({"type": "NO_AUTH"})).await;
@@ -259,7 +259,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("reuse_detections").await, 0);
     }
 
-    /// AK-214: the row stays, the credential goes, also at the provider; again changes nothing.
+    /// Part of AK-214: the row stays, the credential goes, also at the provider; again changes nothing.
     async fn disconnecting_drops_the_credential_and_is_idempotent(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -278,7 +278,7 @@ on_both_engines! {
         assert!(error.to_string().contains("DISCONNECTED"), "{error}");
     }
 
-    /// AK-213: deleted is unknown, to calls, links and a second deletion.
+    /// Part of AK-213: deleted is unknown, to calls, links and a second deletion.
     async fn a_deleted_account_is_gone(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -300,7 +300,7 @@ on_both_engines! {
         assert_ne!(create(&app, "sandbox", of_user("ada")).await.unwrap(), id);
     }
 
-    /// AK-307, AK-110: what a user may choose, and what is always asked for.
+    /// AK-307, part of AK-110: what a user may choose, and what is always asked for.
     async fn a_choice_of_scopes_stays_within_the_connection(test: TestDb) {
         let app = App::started(&test).await;
         let mut pattern = app.oauth_pattern();
@@ -358,7 +358,7 @@ on_both_engines! {
         assert_eq!(crate::fixture::param(&url, "scope").as_deref(), Some("admin"));
     }
 
-    /// AK-621: an event names the account and never holds a credential.
+    /// Part of AK-620, part of AK-621: an event names the account and never holds a credential.
     async fn events_describe_the_account_without_secrets(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;

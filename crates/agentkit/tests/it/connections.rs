@@ -56,7 +56,7 @@ on_both_engines! {
         assert_eq!(app.kit.update_connection(app.env, &app.actor, second.id, renamed).await.unwrap().key_id, "other");
     }
 
-    /// AK-119: secrets are sealed, kept when not sent, and shown to nobody.
+    /// AK-750, part of AK-119: secrets are sealed, kept when not sent, and shown to nobody.
     async fn secrets_are_kept_and_never_shown(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -88,7 +88,7 @@ on_both_engines! {
         assert_eq!(now.revision, connection.revision + i64::try_from(won).unwrap());
     }
 
-    /// AK-020, AK-121: what is in use cannot be deleted.
+    /// AK-020, part of AK-121: what is in use cannot be deleted.
     async fn what_is_in_use_cannot_be_deleted(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -108,7 +108,7 @@ on_both_engines! {
         }
     }
 
-    /// AK-124, AK-105
+    /// Part of AK-110, part of AK-124, part of AK-105
     async fn settings_that_would_break_a_consent_are_refused(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -133,7 +133,7 @@ on_both_engines! {
         }).await);
     }
 
-    /// AK-014..AK-019: a connector of the developer, from creation to change.
+    /// AK-014, AK-017, AK-018, AK-019: a connector of the developer, from creation to change.
     async fn a_connector_is_made_and_changed(test: TestDb) {
         let app = App::started(&test).await;
         let made = app.provider("My API 2", json!({"type": "BEARER", "extra": [1]})).await;
@@ -161,7 +161,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("api_calls").await, 0, "AK-018");
     }
 
-    /// AK-015, AK-104: connectors and connections in pages.
+    /// AK-100, AK-015, AK-104: connectors and connections in pages.
     async fn lists_have_pages(test: TestDb) {
         let app = App::started(&test).await;
         let provider = app.provider("Many", json!({"type": "NO_AUTH"})).await;

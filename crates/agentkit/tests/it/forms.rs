@@ -130,7 +130,7 @@ on_both_engines! {
         assert_eq!(grounds.account.credential_version, 1);
     }
 
-    /// AK-304, 3.3, AK-012: account fields first, then the consent at the host they name.
+    /// Part of AK-304, 3.3, AK-012: account fields first, then the consent at the host they name.
     async fn account_fields_come_before_the_consent(test: TestDb) {
         let app = App::started(&test).await;
         let pattern = templated(&app);
@@ -154,7 +154,7 @@ on_both_engines! {
         assert!(!app.link("sandbox", "ada").await.grounds.asks_before_consent(), "known by now");
     }
 
-    /// AK-471: the client secret goes to the provider's hosts only, whatever the user types; and he
+    /// AK-008b, AK-471: the client secret goes to the provider's hosts only, whatever the user types; and he
     /// may correct it.
     async fn a_host_outside_the_list_is_refused(test: TestDb) {
         let app = App::started(&test).await;

@@ -75,7 +75,8 @@ pub(crate) async fn begin(app: &App, link: &OpenLink) -> Consent {
 }
 
 on_both_engines! {
-    /// AK-300, AK-303, AK-308, AK-309, AK-302: without verification the consent alone connects.
+    /// Part of AK-106, part of AK-216, AK-300, part of AK-303, AK-308, part of AK-309, part of AK-302: without
+    /// verification the consent alone connects.
     async fn a_consent_connects_the_account(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -134,7 +135,7 @@ on_both_engines! {
         }
     }
 
-    /// AK-302
+    /// Part of AK-302
     async fn a_link_runs_out(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -155,7 +156,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("code_exchanges").await, 0);
     }
 
-    /// AK-309, 4.3: a state that was forged, used, or belongs to another browser, connection or
+    /// Part of AK-309, 4.3: a state that was forged, used, or belongs to another browser, connection or
     /// environment never reaches the token endpoint.
     async fn a_state_works_once_in_its_browser_and_connection(test: TestDb) {
         let app = App::started(&test).await;
@@ -186,7 +187,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("token_requests").await, 1);
     }
 
-    /// AK-309: a trip to the provider lasts 15 minutes.
+    /// Part of AK-309: a trip to the provider lasts 15 minutes.
     async fn a_trip_to_the_provider_runs_out(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -288,7 +289,7 @@ on_both_engines! {
         assert_eq!(app.status(link.grounds.account.id).await, AccountStatus::PendingAuth);
     }
 
-    /// AK-105: a public client has PKCE instead of a secret.
+    /// Part of AK-105: a public client has PKCE instead of a secret.
     async fn a_public_client_connects(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth_with("sandbox", app.oauth_pattern(), json!({}), |settings| {
@@ -300,7 +301,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("refreshes").await, 1);
     }
 
-    /// AK-321: switching the mode, the connection or the account away during the trip.
+    /// Part of AK-121: switching the mode, the connection or the account away during the trip.
     async fn the_world_changes_during_the_trip(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -337,7 +338,7 @@ on_both_engines! {
         }
     }
 
-    /// AK-331: a further consent gives the account the new scopes.
+    /// Part of AK-109, AK-331: a further consent gives the account the new scopes.
     async fn a_new_consent_upgrades_the_scopes(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;

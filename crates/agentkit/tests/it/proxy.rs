@@ -215,7 +215,7 @@ on_both_engines! {
         }
     }
 
-    /// AK-471: a host that the account names must be one of the provider's.
+    /// AK-008b, AK-471: a host that the account names must be one of the provider's.
     async fn a_templated_host_stays_on_the_list(test: TestDb) {
         let app = App::started(&test).await;
         let mut pattern = bearer();
@@ -240,7 +240,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("api_calls").await, 1);
     }
 
-    /// AK-470: without the development policy loopback is out of reach, and nothing is sent.
+    /// AK-454, part of AK-470: without the development policy loopback is out of reach, and nothing is sent.
     async fn private_addresses_are_refused(test: TestDb) {
         let app = App::started(&test).await;
         let (_, id) = with_token(&app, bearer(), json!({})).await;
@@ -252,7 +252,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("api_calls").await, 0);
     }
 
-    /// AK-121, AK-454, AK-455: switches act at once, also on what is remembered.
+    /// Part of AK-121, AK-454, part of AK-455: switches act at once, also on what is remembered.
     async fn switches_act_at_once(test: TestDb) {
         let app = App::started(&test).await;
         let (connection, id) = with_token(&app, bearer(), json!({})).await;
@@ -320,7 +320,7 @@ on_both_engines! {
         assert!(began.elapsed() >= first + Duration::from_millis(600), "{first:?} of {:?}", began.elapsed());
     }
 
-    /// AK-112, AK-454: the connection's timeout, which an account may only lower.
+    /// Part of AK-112, AK-454: the connection's timeout, which an account may only lower.
     async fn a_slow_provider_times_out(test: TestDb) {
         let app = App::started(&test).await;
         let (_, id) = with_token(&app, bearer(), json!({"timeout": 1})).await;
@@ -329,7 +329,7 @@ on_both_engines! {
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 
-    /// AK-112, AK-114: a limit of the connection holds for all its accounts together.
+    /// AK-454, part of AK-112, part of AK-114: a limit of the connection holds for all its accounts together.
     async fn a_rate_limit_queues_and_then_refuses(test: TestDb) {
         let app = App::started(&test).await;
         let limits = json!({"rate_limiting": {"requests_per_minute": 1, "burst_limit": 4}});
@@ -359,7 +359,7 @@ on_both_engines! {
         assert!(call_both(1).await.iter().all(Result::is_err));
     }
 
-    /// AK-115: what may be repeated is, as often as the connection says.
+    /// Part of AK-115: what may be repeated is, as often as the connection says.
     async fn failures_are_retried_when_it_is_safe(test: TestDb) {
         let calls = Arc::new(AtomicUsize::new(0));
         let app = App::started_with(&test, |_| {

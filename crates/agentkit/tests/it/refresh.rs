@@ -83,7 +83,7 @@ on_both_engines! {
         }
     }
 
-    /// AK-203, AK-226, 4.2.1: without a lifetime nothing is refreshed until the provider says 401,
+    /// AK-203, part of AK-226, 4.2.1: without a lifetime nothing is refreshed until the provider says 401,
     /// then once, and the same call is sent again once.
     async fn without_expires_in_a_401_makes_one_refresh_and_one_resend(test: TestDb) {
         let app = App::started(&test).await;
@@ -105,7 +105,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("api_calls").await, 3);
     }
 
-    /// AK-226, AK-457: a provider that says 401 to a fresh token too is passed through, and the
+    /// Part of AK-226, AK-457: a provider that says 401 to a fresh token too is passed through, and the
     /// account stays active, since its grant was not refused.
     async fn a_second_401_is_passed_through(test: TestDb) {
         let app = App::started(&test).await;
@@ -120,7 +120,7 @@ on_both_engines! {
         assert_eq!(app.status(id).await, AccountStatus::Active);
     }
 
-    /// AK-226: many calls that get 401 for the same token cause one refresh.
+    /// Part of AK-226: many calls that get 401 for the same token cause one refresh.
     async fn concurrent_401s_make_one_refresh(test: TestDb) {
         let app = App::started(&test).await;
         app.upstream.chaos(json!({"omit_expires_in": true})).await;
@@ -132,7 +132,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("refreshes").await, 1);
     }
 
-    /// AK-113: with `auto_refresh` off nothing is refreshed unasked; on request it is.
+    /// AK-220, part of AK-113: with `auto_refresh` off nothing is refreshed unasked; on request it is.
     async fn automatic_refresh_can_be_switched_off(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth_context(json!({"auto_refresh": false})).await;
@@ -154,7 +154,7 @@ on_both_engines! {
         assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
     }
 
-    /// AK-108: a grant keeps the client it was issued to.
+    /// AK-100, AK-108: a grant keeps the client it was issued to.
     async fn a_grant_keeps_its_client_when_the_connection_gets_another(test: TestDb) {
         use crate::upstream::{SECOND_CLIENT, SECOND_SECRET};
         let app = App::started(&test).await;
@@ -171,7 +171,7 @@ on_both_engines! {
         assert_eq!(clients, [keystead_sandbox::CLIENT_ID, SECOND_CLIENT]);
     }
 
-    /// AK-227: a client that must authenticate the other way is tried once more, and what worked is
+    /// Part of AK-227: a client that must authenticate the other way is tried once more, and what worked is
     /// remembered.
     async fn the_way_to_authenticate_is_found_and_remembered(test: TestDb) {
         let attempts: Arc<Mutex<Vec<bool>>> = Arc::default();
@@ -241,7 +241,7 @@ on_both_engines! {
         assert_eq!(app.get(back.id, "/me").await.unwrap().status, 200);
     }
 
-    /// AK-225
+    /// Part of AK-225
     async fn a_refresh_on_request_says_why_it_cannot(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -262,7 +262,7 @@ on_both_engines! {
         assert!(refused.to_string().contains("invalid_grant"), "{refused}");
     }
 
-    /// AK-225: a failed request is no success, also while the old token lives; and it does not wait
+    /// Part of AK-225: a failed request is no success, also while the old token lives; and it does not wait
     /// for the pause after a failure.
     async fn a_failed_refresh_on_request_is_an_error(test: TestDb) {
         let app = App::started(&test).await;
@@ -278,7 +278,7 @@ on_both_engines! {
         assert_eq!(app.kit.refresh_now(app.env, id).await.unwrap().credential_version, 2);
     }
 
-    /// AK-228, AK-222: a token that is minted is made once for all callers, again when it ends, and
+    /// Part of AK-228, AK-222: a token that is minted is made once for all callers, again when it ends, and
     /// also when the process that made it died.
     async fn a_minted_token_is_made_once_for_all_callers(test: TestDb) {
         let app = App::started(&test).await;

@@ -233,7 +233,7 @@ on_both_engines! {
         assert_eq!(app.status(id).await, AccountStatus::Active);
     }
 
-    /// AK-222, AK-225: not even a request sends a refresh token again that may have been used.
+    /// AK-222, part of AK-225: not even a request sends a refresh token again that may have been used.
     async fn a_request_does_not_repeat_an_abandoned_refresh(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -246,7 +246,7 @@ on_both_engines! {
         assert_eq!(app.status(id).await, AccountStatus::Expired);
     }
 
-    /// AK-226: when the refresh after a 401 fails, the provider's own answer is given, and the call
+    /// Part of AK-226: when the refresh after a 401 fails, the provider's own answer is given, and the call
     /// is not repeated with the refused token.
     async fn a_401_without_new_token_is_passed_through(test: TestDb) {
         let app = App::started(&test).await;

@@ -116,7 +116,7 @@ on_both_engines! {
         verify(&app, &foreign, "bo").await.unwrap();
     }
 
-    /// AK-324, AK-325
+    /// Part of AK-324, part of AK-325
     async fn custom_verification_needs_an_allowed_address(test: TestDb) {
         let app = App::started(&test).await;
         app.oauth().await;
@@ -137,7 +137,7 @@ on_both_engines! {
         assert!(matches!(create(evil).await, Err(Error::Invalid(_))));
     }
 
-    /// AK-214: a disconnected account cannot be revived by a grant that was waiting.
+    /// Part of AK-214: a disconnected account cannot be revived by a grant that was waiting.
     async fn a_waiting_grant_does_not_revive_a_disconnected_account(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -161,7 +161,7 @@ on_both_engines! {
         assert_eq!(app.kit.account(app.env, named("sandbox", decomposed)).await.unwrap().identifier, composed);
     }
 
-    /// AK-309: nothing of a link, state or code can be read from the database.
+    /// AK-750, part of AK-309: nothing of a link, state or code can be read from the database.
     async fn no_secret_of_a_flow_is_stored_readable(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
