@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// AK-038
+    /// Part of AK-038
     #[test]
     fn only_domain_and_version_may_be_given() {
         let with = |name: &str| pb::CreateConnection {

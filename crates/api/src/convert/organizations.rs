@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// DR-004, DR-006
+    /// Part of DR-004, DR-006
     #[test]
     fn presence_decides_and_a_mask_clears() {
         assert_eq!(update(message(None), None).unwrap().slug, Patch::Keep);

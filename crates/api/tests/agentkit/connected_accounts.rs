@@ -80,7 +80,7 @@ async fn created(world: &World, request: CreateConnectedAccountRequest) -> Conne
 }
 
 on_both_engines! {
-    /// AK-201 to AK-206, section 5 items 10, 11, 25 and 26
+    /// AK-201, AK-203, AK-205, AK-206, section 5 items 10, 11, 25 and 26
     async fn only_the_credential_read_shows_a_credential(test: TestDb) {
         let world = World::started(&test).await;
         gmail(&world, "mail").await;
@@ -218,7 +218,7 @@ on_both_engines! {
         assert_eq!(found.connected_accounts.iter().map(|row| row.identifier.as_str()).collect::<Vec<_>>(), ["grace"]);
     }
 
-    /// AK-213, AK-214
+    /// Part of AK-213, part of AK-214
     async fn disconnecting_is_repeatable_and_deleting_is_not(test: TestDb) {
         let world = World::started(&test).await;
         gmail(&world, "mail").await;
@@ -235,7 +235,7 @@ on_both_engines! {
         assert_eq!(refused(accounts.delete_connected_account(delete()).await), "CONNECTED_ACCOUNT_NOT_FOUND");
     }
 
-    /// AK-300 to AK-303, AK-121
+    /// AK-300, part of AK-302, part of AK-303, part of AK-121
     async fn a_link_is_made_for_an_account_that_does_not_exist_yet(test: TestDb) {
         let world = World::started(&test).await;
         let ready = gmail(&world, "mail").await;
@@ -282,7 +282,7 @@ on_both_engines! {
         assert!(world.stored(&account.id).await.credential.access_token.contains("s3cr3t"), "nothing happened to it");
     }
 
-    /// AK-306, 4.3: a visitor of a connect link reaches one account, and of it no credential.
+    /// AK-206, part of AK-214, part of AK-306, 4.3: a visitor of a connect link reaches one account, and of it no credential.
     async fn a_visitor_is_limited_to_his_account(test: TestDb) {
         let world = World::started(&test).await;
         let mail = gmail(&world, "mail").await;

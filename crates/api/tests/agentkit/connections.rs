@@ -88,7 +88,7 @@ fn oauth(connection: Connection) -> OAuthConnectionConfig {
 }
 
 on_both_engines! {
-    /// AK-101, AK-104, AK-106, AK-119
+    /// AK-101, AK-104, part of AK-106, part of AK-119
     async fn an_oauth_connection_is_completed_and_never_tells_its_secret(test: TestDb) {
         let world = World::started(&test).await;
         let draft = connection(&world, "gmail", ConnectionType::Invalid, "mail").await;
@@ -136,7 +136,7 @@ on_both_engines! {
         assert_eq!(config.prompt.unwrap().value, "consent");
     }
 
-    /// Section 1.3
+    /// Part of AK-111, section 1.3
     async fn bearer_finds_the_key_pair_of_a_connector(test: TestDb) {
         let world = World::started(&test).await;
         let made = connection(&world, "SNOWFLAKEKEYAUTH", ConnectionType::Bearer, "snow").await;
@@ -145,7 +145,7 @@ on_both_engines! {
         assert_eq!(stored.kind.as_str(), "KEY_PAIR");
     }
 
-    /// AK-038, AK-104
+    /// Part of AK-038, AK-104
     async fn what_cannot_be_created_is_refused(test: TestDb) {
         let world = World::started(&test).await;
         let wanted = |provider: &str, kind: ConnectionType| CreateConnection {
@@ -193,7 +193,7 @@ on_both_engines! {
         assert_eq!(broken[0].field, "connection.settings");
     }
 
-    /// AK-104, AK-121
+    /// Part of AK-123, AK-104, part of AK-121
     async fn connections_are_listed_switched_and_deleted(test: TestDb) {
         let world = World::started(&test).await;
         let made = gmail(&world, "mail").await;

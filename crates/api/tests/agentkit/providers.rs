@@ -120,7 +120,7 @@ on_both_engines! {
         assert_eq!(refused(own.delete_custom_provider(delete()).await), "PROVIDER_NOT_FOUND");
     }
 
-    /// AK-021
+    /// Part of AK-021
     async fn built_in_connectors_are_the_operators(test: TestDb) {
         let world = World::started(&test).await;
         let new = CreateProviderRequest {

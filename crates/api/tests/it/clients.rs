@@ -4,7 +4,7 @@ use keystead_testkit::{engines::TestDb, on_both_engines};
 use tonic::Code;
 
 on_both_engines! {
-    /// LG-281, LG-282, LG-284, MC-317
+    /// MC-282, part of LG-286, part of LG-281, LG-282, LG-284, MC-317
     async fn a_client_is_created_changed_and_rotated(test: TestDb) {
         let server = Server::started(&test).await;
         let caller = server.client().await;

@@ -4,7 +4,7 @@ use keystead_testkit::{engines::TestDb, on_both_engines};
 use tonic::Code;
 
 on_both_engines! {
-    /// DB-042, DB-043
+    /// Part of DB-042, part of DB-043
     async fn a_member_reads_and_changes_the_own_profile(test: TestDb) {
         let server = Server::started(&test).await;
         let mut client = MembersServiceClient::with_interceptor(server.routes(), sent_by(&server.member().await));
@@ -26,7 +26,7 @@ on_both_engines! {
         assert_eq!(client.get_member(missing).await.unwrap_err().code(), Code::NotFound);
     }
 
-    /// DB-043: an API client is no member.
+    /// Part of DB-043: an API client is no member.
     async fn an_api_client_has_no_profile(test: TestDb) {
         let server = Server::started(&test).await;
         let mut client = MembersServiceClient::with_interceptor(server.routes(), sent_by(&server.client().await));

@@ -175,7 +175,7 @@ on_both_engines! {
         assert_eq!((none.organizations.len(), none.total_size), (0, 0));
     }
 
-    /// DR-002, DR-010
+    /// DR-002, part of DR-010
     async fn a_deleted_organization_can_be_created_again(test: TestDb) {
         let server = Server::started(&test).await;
         let mut client = client!(server, &server.client().await);

@@ -73,7 +73,7 @@ fn sent_back(current: &Connection) -> pb::UpdateConnection {
     }
 }
 
-/// Reading and writing back changes nothing, masked secrets included.
+/// Part of AK-105, part of AK-125: reading and writing back changes nothing, masked secrets included.
 #[test]
 fn settings_round_trip() {
     let mut delegated = connection(AuthKind::GoogleDwd);
@@ -106,7 +106,7 @@ fn settings_round_trip() {
     }
 }
 
-/// AK-119
+/// Part of AK-119
 #[test]
 fn no_secret_is_ever_shown() {
     let shown = format!("{:?}", settings(&full_oauth(), String::new()));
@@ -196,6 +196,7 @@ fn extensions_keep_what_they_do_not_speak_of() {
     assert!(cleared.smart.is_some());
 }
 
+/// Part of AK-107
 #[test]
 fn what_does_not_fit_is_refused() {
     let refused = |message| update(message, &full_oauth(), None).is_err();
