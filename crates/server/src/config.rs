@@ -264,7 +264,7 @@ mod tests {
         file = "/etc/keystead/root.key"
     "#;
 
-    /// DB-201
+    /// Part of DB-201
     #[test]
     fn a_small_file_is_enough() {
         let config = parse(GOOD).unwrap();

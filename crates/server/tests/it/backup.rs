@@ -1,7 +1,7 @@
 use crate::serve::Site;
 use std::fs;
 
-/// DB-207: a copy of a running server, restored elsewhere, and everything that is refused.
+/// Part of DB-207: a copy of a running server, restored elsewhere, and everything that is refused.
 #[test]
 fn a_backup_of_a_running_server_is_restored_elsewhere() {
     let site = Site::new(None, "");

@@ -126,6 +126,7 @@ fn between(text: &str, start: &str, end: &str) -> Option<String> {
     Some(decoded)
 }
 
+/// AK-312, AK-313, AK-320
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_signed_in_member_in_the_same_browser_finishes_the_connection() {
     let folder = tempfile::tempdir().unwrap();

@@ -74,7 +74,7 @@ async fn status(url: &str) -> u16 {
         .as_u16()
 }
 
-/// DB-208, DB-209
+/// Part of DB-208, part of DB-209
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_are_on_the_admin_listener_only() {
     let site = Site::new(None, "");
@@ -125,7 +125,7 @@ async fn health_and_metrics_are_on_the_admin_listener_only() {
     server.stop();
 }
 
-/// DB-205: a request that has begun is answered, new ones are refused, and probes know.
+/// Part of DB-208, part of DB-205: a request that has begun is answered, new ones are refused, and probes know.
 #[test]
 fn a_running_request_is_finished_before_the_end() {
     let site = Site::new(None, "drain_seconds = 50");
@@ -283,7 +283,7 @@ fn migrating_says_what_it_did() {
     assert!(good && text.contains("nothing to do"), "{text}");
 }
 
-/// DB-204: files, and a new certificate without a restart.
+/// Part of DB-204: files, and a new certificate without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_is_taken_while_running() {
     let site = Site::new(None, "");
@@ -341,7 +341,7 @@ fn issue(folder: &Path, name: &str) {
     .unwrap();
 }
 
-/// DB-205: nodes that share a database have numbers of their own and answer for one another.
+/// Part of DB-205: nodes that share a database have numbers of their own and answer for one another.
 #[test]
 fn two_nodes_share_a_postgres_database() {
     run_on(Engine::Postgres, async |test: TestDb| {

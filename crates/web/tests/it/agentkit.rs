@@ -29,7 +29,7 @@ async fn the_catalogue_is_searched_and_filtered() {
     assert!(none.body.contains("No connector matches"));
 }
 
-/// AK-004, AK-007 to AK-009, AK-016.
+/// Part of AK-004, part of AK-022.
 #[tokio::test]
 async fn a_connector_is_created_changed_copied_and_deleted() {
     let mut browser = TestBrowser::member();
@@ -224,7 +224,7 @@ async fn what_is_wrong_with_a_connector_is_said_beside_the_field() {
     assert!(again.body.contains("A connector named A exists"));
 }
 
-/// AK-101, AK-105, AK-106.
+/// AK-101, part of AK-105, part of AK-106.
 #[tokio::test]
 async fn a_connection_is_created_and_set_up() {
     let mut browser = TestBrowser::member();
@@ -284,6 +284,7 @@ async fn a_connection_is_created_and_set_up() {
     );
 }
 
+/// Part of AK-116
 #[tokio::test]
 async fn a_connection_is_disabled_enabled_tested_and_deleted() {
     let mut browser = TestBrowser::member();
@@ -321,7 +322,7 @@ async fn a_connection_is_disabled_enabled_tested_and_deleted() {
     );
 }
 
-/// AK-219.
+/// Part of AK-219.
 #[tokio::test]
 async fn accounts_are_filtered_linked_disconnected_and_deleted() {
     let mut browser = TestBrowser::member();
@@ -372,7 +373,7 @@ async fn accounts_are_filtered_linked_disconnected_and_deleted() {
     );
 }
 
-/// DB-082 and flow 3.5: a secret is shown once.
+/// Part of DB-082 and flow 3.5: a secret is shown once.
 #[tokio::test]
 async fn a_secret_is_shown_once_and_revoked() {
     let mut browser = TestBrowser::member();

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 const CALLBACK: &str = "/sso/v1/oauth/conn_123456789012345/callback";
 
+/// Part of AK-304
 #[tokio::test]
 async fn an_oauth_link_leads_straight_to_the_provider() {
     let mut browser = TestBrowser::new();
@@ -59,6 +60,7 @@ async fn static_credentials_are_asked_for_and_sent_once() {
     browser.get("/connect/success").await.keep("success");
 }
 
+/// AK-305
 #[tokio::test]
 async fn a_wrong_answer_is_explained_beside_its_field_and_secrets_are_not_sent_back() {
     let mut browser = TestBrowser::new();
@@ -98,6 +100,7 @@ async fn a_wrong_answer_is_explained_beside_its_field_and_secrets_are_not_sent_b
     );
 }
 
+/// AK-305
 #[tokio::test]
 async fn a_stored_secret_is_mentioned_and_may_stay_empty() {
     let mut browser = TestBrowser::new();
@@ -109,7 +112,7 @@ async fn a_stored_secret_is_mentioned_and_may_stay_empty() {
     assert_eq!(browser.flow.submitted.lock().unwrap()[0].1, None);
 }
 
-/// AK-307. Permissions that are always asked for cannot be taken away.
+/// Part of AK-304, AK-307. Permissions that are always asked for cannot be taken away.
 #[tokio::test]
 async fn scopes_are_chosen_and_the_provider_follows() {
     let mut browser = TestBrowser::new();
@@ -262,6 +265,7 @@ async fn failures_say_what_happened_and_what_to_do() {
     assert_eq!(browser.get("/oauth/connect").await.status, StatusCode::GONE);
 }
 
+/// Part of AK-309
 #[tokio::test]
 async fn the_provider_answer_goes_to_the_flow_and_on_to_the_right_place() {
     let mut browser = TestBrowser::new();
@@ -287,6 +291,7 @@ async fn the_provider_answer_goes_to_the_flow_and_on_to_the_right_place() {
     );
 }
 
+/// AK-311, part of AK-309
 #[tokio::test]
 async fn a_callback_without_the_cookie_or_with_a_foreign_id_is_refused() {
     let mut browser = TestBrowser::new();
@@ -298,6 +303,7 @@ async fn a_callback_without_the_cookie_or_with_a_foreign_id_is_refused() {
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
 }
 
+/// AK-310, AK-311
 #[tokio::test]
 async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider() {
     let mut browser = TestBrowser::new();
@@ -331,7 +337,7 @@ async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider()
     );
 }
 
-/// Lax cookies are missing from a cross-site POST, so a form answer comes back as a GET.
+/// Part of AK-309: lax cookies are missing from a cross-site POST, so a form answer comes back as a GET.
 #[tokio::test]
 async fn a_provider_that_answers_with_a_form_is_turned_into_a_get() {
     let mut browser = TestBrowser::new();
