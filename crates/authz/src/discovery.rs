@@ -41,7 +41,7 @@ pub fn metadata(issuer: &str) -> Metadata {
 mod tests {
     use super::metadata;
 
-    /// LG-001: endpoints live under the issuer, which has no trailing slash.
+    /// MC-040, part of LG-001: endpoints live under the issuer, which has no trailing slash.
     #[test]
     fn endpoints_live_under_the_issuer() {
         let document = serde_json::to_value(metadata("https://acme.example")).unwrap();

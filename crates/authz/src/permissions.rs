@@ -217,7 +217,7 @@ mod tests {
         assert!(CATALOGUE.is_sorted_by(|a, b| a.key < b.key));
     }
 
-    /// DB-046
+    /// Part of DB-046
     #[test]
     fn an_api_client_may_touch_its_environment_and_never_the_workspace() {
         let client = Permissions::of_environment_client();
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    /// DB-042
+    /// Part of DB-042
     #[test]
     fn roles_are_ordered() {
         let [admin, developer, member, nobody] =

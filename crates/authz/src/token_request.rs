@@ -142,7 +142,7 @@ mod tests {
         parse(body.as_bytes(), headers).unwrap_err().error()
     }
 
-    /// MC-152, MC-280
+    /// Part of MC-152, MC-280
     #[test]
     fn reads_the_form_of_the_official_clients() {
         let body = b"grant_type=client_credentials&client_id=skc_1&client_secret=test_a%2Bb&scope=openid%20email";
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(request.method, Method::Post);
     }
 
-    /// The Python client sends its stale bearer with the request for a new token.
+    /// LG-075: the Python client sends its stale bearer with the request for a new token.
     #[test]
     fn a_bearer_header_is_ignored() {
         let body = b"grant_type=client_credentials&client_id=skc_1&client_secret=s";
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(request.secrets.len(), 1);
     }
 
-    /// MC-152
+    /// Part of MC-152
     #[test]
     fn basic_is_read_raw_and_percent_decoded() {
         let header = encode("skc_1:a%2Bb=&c");
@@ -177,7 +177,7 @@ mod tests {
         );
     }
 
-    /// MC-162, MC-152
+    /// Part of MC-162, part of MC-152
     #[test]
     fn malformed_requests_are_told_apart() {
         let basic = encode("skc_1:s");

@@ -97,7 +97,7 @@ on_both_engines! {
         assert!(refused(&app, token.expose()).await);
     }
 
-    /// DB 3.5, LG-283: tokens die with the secret or the client they were issued for.
+    /// MC-282, DB 3.5, LG-283: tokens die with the secret or the client they were issued for.
     async fn a_revoked_secret_takes_its_tokens_with_it(test: TestDb) {
         let app = App::started(&test).await;
         let (ctx, env, client) = (&app.ctx, app.env(), app.created.client);
@@ -110,7 +110,7 @@ on_both_engines! {
         assert!(!refused(&app, new.expose()).await);
     }
 
-    /// MC-281: a refusal that a new token would not change is no reason to fetch one.
+    /// MC-272, LG-072, part of LG-071, MC-281: a refusal that a new token would not change is no reason to fetch one.
     async fn a_client_without_api_access_is_denied_and_not_unauthenticated(test: TestDb) {
         let app = App::started(&test).await;
         let token = app.token().await;

@@ -26,7 +26,7 @@ async fn begun(app: &App, account: ConnectedAccountId) -> Secret<String> {
 }
 
 on_both_engines! {
-    /// AK-306
+    /// Part of AK-306
     async fn a_visitor_may_touch_one_account_for_half_an_hour(test: TestDb) {
         let app = App::started(&test).await;
         let account: ConnectedAccountId = next_id();
@@ -46,7 +46,7 @@ on_both_engines! {
         assert!(app.authorizer.authenticate(&app.site, &portal(&token)).await.is_err());
     }
 
-    /// AK-306
+    /// Part of AK-306
     async fn a_finished_flow_ends_the_sessions_of_its_account_only(test: TestDb) {
         let app = App::started(&test).await;
         let (mine, other): (ConnectedAccountId, ConnectedAccountId) = (next_id(), next_id());

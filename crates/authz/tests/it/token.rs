@@ -21,7 +21,8 @@ fn claims(app: &App, keys: &keystead_jose::KeySet, token: &Secret<String>) -> Va
 }
 
 on_both_engines! {
-    /// MC-170, MC-171, MC-172, MC-177, MC-280: what the official clients check.
+    /// LG-065, LG-070, part of LG-084, part of MC-150, MC-170, MC-171, part of MC-172, MC-177, MC-280: what the
+    /// official clients check.
     async fn a_token_has_the_claims_the_clients_check(test: TestDb) {
         let app = App::started(&test).await;
         let response = app.token_for(app.created.client, &app.created.secret.plain).await.unwrap();
@@ -66,7 +67,7 @@ on_both_engines! {
         assert!(seen[0].1.contains("\"invalid_client\""));
     }
 
-    /// MC-152, MC-153
+    /// LG-075, part of LG-061, part of MC-152, MC-153
     async fn http_basic_works_and_its_refusal_names_the_scheme(test: TestDb) {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let app = App::started(&test).await;
@@ -105,7 +106,7 @@ on_both_engines! {
         assert!(app.token_for(client, &second.plain).await.is_ok());
     }
 
-    /// MC-155, MC-162, MC-176, MC-266, LG-287
+    /// LG-070, part of LG-083, part of MC-155, part of MC-162, MC-176, part of MC-266, part of LG-287
     async fn scopes_grants_and_claims_of_the_client_are_honoured(test: TestDb) {
         let app = App::started(&test).await;
         let settings = ClientSettings {
@@ -141,7 +142,7 @@ on_both_engines! {
         assert_eq!(ask("").await.unwrap().expires_in, 600);
     }
 
-    /// MC-272
+    /// LG-072, MC-272
     async fn an_allow_list_decides_from_where_tokens_are_given(test: TestDb) {
         let app = App::started(&test).await;
         clients::update(&app.ctx, app.env(), &app.actor, app.created.client, |mut client| {
@@ -174,7 +175,7 @@ on_both_engines! {
         assert!(app.token_for(app.created.client, &app.created.secret.plain).await.is_ok());
     }
 
-    /// MC-162
+    /// Part of LG-060, part of MC-162
     async fn only_forms_are_read(test: TestDb) {
         let app = App::started(&test).await;
         for content_type in [None, Some("application/json")] {

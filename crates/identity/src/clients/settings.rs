@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// MC-272
+    /// LG-072, MC-272
     #[test]
     fn the_allow_list_decides_by_address() {
         let list = IpAllowlist {
@@ -209,7 +209,7 @@ mod tests {
         assert!(IpAllowlist::default().allows(None));
     }
 
-    /// MC-272, MC-176, LG-286
+    /// LG-072, MC-272, MC-176, part of LG-286
     #[test]
     fn settings_that_make_no_sense_are_refused() {
         let allow = |opted_in, cidrs: &[&str]| {

@@ -118,7 +118,7 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    /// DR-005
+    /// Part of DR-005
     #[test]
     fn only_https_logos_are_accepted() {
         assert!(logo_url("https://cdn.acme.test/logo.svg?v=1").is_ok());

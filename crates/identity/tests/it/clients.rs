@@ -58,7 +58,7 @@ on_both_engines! {
         assert!(matches!(switch(first, SecretStatus::Active).await, Err(Error::SecretLimit)), "two others are active");
     }
 
-    /// LG-280
+    /// Part of LG-280
     async fn public_clients_have_pkce_and_no_secret(test: TestDb) {
         let app = App::started(&test).await;
         let (ctx, env) = (&app.ctx, app.env());
@@ -114,7 +114,7 @@ on_both_engines! {
         assert!(app.ctx.cached_client(elsewhere, client).await.unwrap().is_none());
     }
 
-    /// DB-242: what is remembered of a client goes with every change on this node.
+    /// Part of DB-205: what is remembered of a client goes with every change on this node.
     async fn a_change_is_seen_at_once_through_the_cache(test: TestDb) {
         let app = App::started(&test).await;
         let (ctx, env, client) = (&app.ctx, app.env(), app.created.client);

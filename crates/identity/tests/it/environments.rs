@@ -10,7 +10,7 @@ use keystead_testkit::{
 use keystead_types::{ErrorCode, Reason, WorkspaceId};
 
 on_both_engines! {
-    /// DB-020: the base URL means the default environment, every other host its own.
+    /// Part of DB-020: the base URL means the default environment, every other host its own.
     async fn a_host_selects_an_environment(test: TestDb) {
         let app = App::started(&test).await;
         for host in ["localhost:8443", "LOCALHOST", "127.0.0.1:8443", "localhost."] {
@@ -29,7 +29,7 @@ on_both_engines! {
         assert_eq!(own.base_url, "https://localhost:8443");
     }
 
-    /// DB-020, LG-281: keys and credentials of their own.
+    /// Part of DB-020, part of LG-281: keys and credentials of their own.
     async fn a_new_environment_has_its_own_keys_and_client(test: TestDb) {
         let app = App::started(&test).await;
         let staging = app.another_environment("Staging").await;

@@ -10,7 +10,7 @@ use keystead_testkit::{engines::TestDb, on_both_engines};
 use tokio::task::JoinSet;
 
 on_both_engines! {
-    /// DB-001, DB-002: one workspace, two environments, an administrator without a password, an API
+    /// Part of DB-001, part of DB-002: one workspace, two environments, an administrator without a password, an API
     /// client with a secret.
     async fn an_empty_database_is_filled_once(test: TestDb) {
         let app = App::started(&test).await;
@@ -44,7 +44,7 @@ on_both_engines! {
         assert!(ctx.keyring(app.env()).await.is_err());
     }
 
-    /// DB-001
+    /// Part of DB-001
     async fn nodes_that_start_together_create_one_installation(test: TestDb) {
         let mut tasks = JoinSet::new();
         for node in 0..6 {
@@ -57,7 +57,7 @@ on_both_engines! {
         assert!(ctx.default_environment().await.unwrap().is_some());
     }
 
-    /// DB-002
+    /// Part of DB-002
     async fn an_address_that_is_none_is_refused(test: TestDb) {
         let (ctx, _) = context(&test, ROOT_KEY, 1);
         let seed = keystead_identity::FirstStart { admin_email: "ada".to_owned(), ..seed() };

@@ -29,7 +29,8 @@ fn kids(jwks: &str) -> Vec<String> {
 }
 
 on_both_engines! {
-    /// MC-312, MC-313: the next key is published before it signs, the former one after it signed.
+    /// LG-004, MC-311, part of LG-007, MC-312, part of MC-313: the next key is published before it signs, the former
+    /// one after it signed.
     async fn rotation_never_surprises_a_client_that_read_the_key_set_once(test: TestDb) {
         let app = App::started(&test).await;
         let before = app.ctx.signing_keys(app.env()).await.unwrap();
@@ -59,7 +60,7 @@ on_both_engines! {
         assert!(!kids(&last.jwks).contains(&before.active_kid().to_owned()), "a retired key leaves");
     }
 
-    /// MC-316: nodes that need the first key at the same time agree on one.
+    /// Part of MC-316: nodes that need the first key at the same time agree on one.
     async fn nodes_agree_on_the_first_signing_key(test: TestDb) {
         let app = App::started(&test).await;
         let env = app.env();
@@ -75,7 +76,7 @@ on_both_engines! {
         assert!(seen.iter().all(|(kid, _)| *kid == seen[0].0), "{seen:?}");
     }
 
-    /// DB-230
+    /// AK-750, DB-230
     async fn each_environment_has_a_data_key_of_its_own(test: TestDb) {
         let app = App::started(&test).await;
         let staging = app.another_environment("Staging").await;

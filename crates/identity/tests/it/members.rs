@@ -15,7 +15,7 @@ fn new(email: &str) -> NewMember {
 }
 
 on_both_engines! {
-    /// DB-040, DB-043
+    /// Part of DB-040, part of DB-043
     async fn members_are_added_once_and_listed(test: TestDb) {
         let app = App::started(&test).await;
         let workspace = app.created.workspace;

@@ -69,7 +69,7 @@ async fn kinds(app: &App) -> Vec<String> {
 }
 
 on_both_engines! {
-    /// DR-001, DR-002, DR-008, DR-300, DR-301
+    /// DR-001, DR-002, DR-008, part of DR-301
     async fn what_is_created_can_be_found_and_is_told(test: TestDb) {
         let app = App::started(&test).await;
         let metadata = Metadata::from([("plan".to_owned(), "pro".to_owned())]);
@@ -95,7 +95,7 @@ on_both_engines! {
         assert!(app.audited(app.env()).await.contains(&"organization.created".to_owned()));
     }
 
-    /// DR-002, DR-004: duplicates are a bad request, and nothing of the refused one remains.
+    /// DR-002, part of DR-004: duplicates are a bad request, and nothing of the refused one remains.
     async fn external_id_and_slug_are_unique_in_the_environment(test: TestDb) {
         let app = App::started(&test).await;
         create(&app, CreateOrganization { slug: Some("acme".to_owned()), ..named("Acme", Some("ext-1")) }).await.unwrap();
@@ -111,7 +111,7 @@ on_both_engines! {
         create_in(&app, elsewhere.id, named("Acme", Some("ext-1"))).await.unwrap();
     }
 
-    /// DR-002, DR-005
+    /// DR-002, part of DR-005
     async fn values_the_contract_cannot_check_are_checked(test: TestDb) {
         let app = App::started(&test).await;
         for command in [
@@ -124,7 +124,7 @@ on_both_engines! {
         assert_eq!(total(&app).await, 0);
     }
 
-    /// DR-006, DR-316
+    /// DR-006, part of DR-316
     async fn an_update_changes_what_it_names_and_nothing_else(test: TestDb) {
         let app = App::started(&test).await;
         let old = create(&app, CreateOrganization { slug: Some("acme".to_owned()), ..named("Acme", Some("ext-1")) }).await.unwrap();
@@ -155,7 +155,7 @@ on_both_engines! {
         assert!(matches!(update(&app, id, switch("teleport", true)).await, Err(Error::Invalid(_))));
     }
 
-    /// DR-002, DR-007, DR-010
+    /// Part of DR-301, DR-002, DR-007, part of DR-010
     async fn a_deleted_organization_frees_its_names(test: TestDb) {
         let app = App::started(&test).await;
         let old = create(&app, CreateOrganization { slug: Some("acme".to_owned()), ..named("Acme", Some("ext-1")) }).await.unwrap();
@@ -193,7 +193,7 @@ on_both_engines! {
         assert_eq!(organizations::list(&app.ctx, elsewhere.id, &page(3, ""), None).await.unwrap().total_size, 0);
     }
 
-    /// DR-008, DR-010: the total is exact after any mixture of successes and failures.
+    /// DR-008: the total is exact after any mixture of successes and failures.
     async fn the_total_is_exact_under_concurrency(test: TestDb) {
         let app = App::started(&test).await;
         let mut tasks = JoinSet::new();
