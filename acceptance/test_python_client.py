@@ -140,7 +140,7 @@ def test_the_built_in_catalogue_has_all_providers(scalekit):
 
     rows = scalekit.actions.providers.list_providers(ListProvidersRequest(page_size=1000)).providers
 
-    assert len(rows) >= 84  # AK-001
+    assert len(rows) >= 84  # part of AK-001
     assert not any(row.is_custom for row in rows)
     assert all(row.auth_patterns and row.display_name for row in rows)
 

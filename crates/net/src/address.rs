@@ -116,7 +116,7 @@ mod tests {
         C::of(text.parse().unwrap())
     }
 
-    /// AK-470
+    /// Part of AK-470
     #[test]
     fn every_special_range_is_recognised_at_both_ends() {
         let table = [

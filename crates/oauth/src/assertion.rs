@@ -201,7 +201,7 @@ mod tests {
         ServiceAccount::parse(&Secret::new(file.to_string()))
     }
 
-    /// AK-228.
+    /// Part of AK-228.
     #[test]
     fn a_service_account_signs_what_google_asks_for() {
         let account = parse(&key_file()).unwrap();
@@ -283,7 +283,7 @@ mod tests {
         assert!(matches!(parse(&json!({})), Err(AssertionError::WrongKind)));
     }
 
-    /// AK-228.
+    /// Part of AK-228.
     #[test]
     fn snowflake_gets_its_own_kind_of_issuer() {
         let key = Secret::new(pem());

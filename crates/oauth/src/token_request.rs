@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// AK-105, AK-227.
+    /// Part of AK-105, part of AK-227.
     #[test]
     fn clients_authenticate_as_configured() {
         let key = secret("p:w+ü");

@@ -65,7 +65,7 @@ fn enums_by_name_and_number() {
     );
 }
 
-/// DR-014: `?features=sso&features=dir_sync`
+/// Part of DR-014: `?features=sso&features=dir_sync`
 #[test]
 fn repeated_parameters_fill_a_list() {
     let link = request(

@@ -11,7 +11,7 @@ async fn the_document_is_served_without_a_credential() {
     assert_eq!(served.json, openapi::document(&Contract::load().unwrap()));
 }
 
-/// DB-175
+/// Part of DB-175
 #[test]
 fn every_binding_is_in_the_document() {
     let contract = Contract::load().unwrap();

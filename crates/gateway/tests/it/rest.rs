@@ -252,7 +252,7 @@ async fn internal_errors_show_nothing_and_quote_the_request_id() {
     assert!(!answer.json.to_string().contains("SELECT"));
 }
 
-/// DB-240, DB-242
+/// MC-333, part of DB-240, part of DB-242
 #[tokio::test]
 async fn a_rate_above_the_limit_is_429_with_the_time_to_wait() {
     let mut wiring = wiring();

@@ -100,6 +100,7 @@ fn status(headers: &HeaderMap) -> Option<Status> {
     Status::from_header_map(headers)
 }
 
+/// Part of DB-046
 #[tokio::test]
 async fn over_grpc_the_permission_table_decides() {
     let pipeline = unbuilt();

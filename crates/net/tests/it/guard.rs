@@ -23,6 +23,7 @@ async fn why(client: &GuardedClient, url: &str) -> Blocked {
     }
 }
 
+/// Part of AK-470
 #[tokio::test]
 async fn literal_addresses_are_refused_in_every_spelling_before_connecting() {
     let server = server().await;
@@ -56,6 +57,7 @@ async fn literal_addresses_are_refused_in_every_spelling_before_connecting() {
     assert_eq!(server.connections(), 0);
 }
 
+/// Part of AK-470
 #[tokio::test]
 async fn a_name_that_resolves_to_private_addresses_is_refused() {
     let server = server().await;
@@ -93,6 +95,7 @@ async fn refused_addresses_are_dropped_and_the_others_used() {
     assert_eq!(response.body(), "/ok");
 }
 
+/// Part of AK-470
 #[tokio::test]
 async fn a_name_that_changes_its_answer_is_judged_again_on_the_next_connection() {
     let server = Server::start(|_| async {
@@ -126,6 +129,7 @@ async fn a_stricter_policy_does_not_reuse_connections_of_a_wider_one() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Part of AK-470
 #[tokio::test]
 async fn an_allowed_host_may_be_internal_but_no_other() {
     let server = server().await;
@@ -157,6 +161,7 @@ async fn an_allowed_host_may_be_internal_but_no_other() {
     );
 }
 
+/// Part of AK-470
 #[tokio::test]
 async fn plain_http_other_schemes_and_credentials_in_urls_are_refused() {
     let client = client(
@@ -175,6 +180,7 @@ async fn plain_http_other_schemes_and_credentials_in_urls_are_refused() {
     ));
 }
 
+/// AK-458
 #[tokio::test]
 async fn redirects_are_returned_and_not_followed() {
     let target = server().await;

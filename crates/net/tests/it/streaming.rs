@@ -18,6 +18,7 @@ fn receiver_body(mut receiver: mpsc::Receiver<Bytes>) -> RequestBody {
     RequestBody::streamed(StreamBody::new(frames))
 }
 
+/// AK-452
 #[tokio::test]
 async fn each_chunk_travels_before_the_next_one_exists() {
     let server = Server::start(|request| async move {
@@ -96,6 +97,7 @@ async fn a_large_upload_waits_for_a_slow_receiver() {
     );
 }
 
+/// AK-453
 #[tokio::test]
 async fn compressed_bodies_are_left_alone() {
     const PACKED: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3];

@@ -12,6 +12,7 @@ fn request(method: &str, path: &str) -> http::request::Builder {
         .header("authorization", token)
 }
 
+/// Part of AK-805
 #[tokio::test]
 async fn each_kind_of_credential_opens_the_api_and_nothing_else_does() {
     let sandbox = Sandbox::new();

@@ -2,6 +2,7 @@ use crate::support::{Sandbox, text};
 use serde_json::json;
 use std::time::Duration;
 
+/// Part of AK-805
 #[tokio::test]
 async fn each_fault_answers_as_promised_and_harms_no_token() {
     let sandbox = Sandbox::new();
