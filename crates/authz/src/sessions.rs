@@ -158,20 +158,4 @@ impl Authorizer {
         self.sessions.0.invalidate_all();
         Ok(())
     }
-
-    /// Removes expired sessions and sign-in attempts. Call it every few minutes.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn purge(&self) -> Result<(), Internal> {
-        let now = self.ctx.clock.now();
-        let mut tx = self.ctx.db.begin_admin().await.map_err(Internal::new)?;
-        rows::purge(&mut tx, now, now.minus(SESSION_IDLE))
-            .await
-            .map_err(Internal::new)?;
-        keystead_store::entities::login_codes::purge(&mut tx, now)
-            .await
-            .map_err(Internal::new)?;
-        tx.commit().await.map_err(Internal::new)
-    }
 }

@@ -16,9 +16,6 @@ use std::{fmt, sync::Arc, time::Duration};
 const CACHE_TTL: Duration = Duration::from_secs(60);
 const CACHED_ENVIRONMENTS: u64 = 10_000;
 
-/// Longest life of anything a signing key signs, and an hour more (MC-313).
-const RETIREMENT: Duration = Duration::from_secs(25 * 60 * 60);
-
 /// Everything derived from the root key, and the keys of each environment, parsed once.
 pub struct Keys {
     root: RootKey,
@@ -185,7 +182,7 @@ impl Context {
         }))
     }
 
-    async fn signing_key_rows(
+    pub(crate) async fn signing_key_rows(
         &self,
         env: EnvironmentId,
     ) -> Result<Vec<SealedSigningKey>, Internal> {
@@ -207,7 +204,7 @@ impl Context {
         tx.commit().await.map_err(Internal::new)
     }
 
-    async fn new_signing_key(
+    pub(crate) async fn new_signing_key(
         &self,
         env: EnvironmentId,
         status: SigningKeyStatus,
@@ -241,28 +238,9 @@ impl Context {
         })
     }
 
-    /// Lets the published next key sign, publishes a fresh next one and keeps the former until
-    /// everything it signed has expired (MC-312, MC-313).
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn rotate_signing_keys(&self, env: EnvironmentId) -> Result<(), Internal> {
-        self.signing_keys(env).await?;
-        let next = self.new_signing_key(env, SigningKeyStatus::Next).await?;
-        let now = self.clock.now();
-        let mut tx = self.db.begin(env).await.map_err(Internal::new)?;
-        signing_keys::remove_retired(&mut tx, now)
-            .await
-            .map_err(Internal::new)?;
-        signing_keys::promote(&mut tx, now, now.plus(RETIREMENT))
-            .await
-            .map_err(Internal::new)?;
-        signing_keys::insert(&mut tx, &next)
-            .await
-            .map_err(Internal::new)?;
-        tx.commit().await.map_err(Internal::new)?;
+    /// Forgets the parsed signing keys of an environment.
+    pub(crate) async fn forget_signing_keys(&self, env: EnvironmentId) {
         self.keys.signing.invalidate(&env).await;
-        Ok(())
     }
 }
 

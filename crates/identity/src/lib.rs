@@ -14,14 +14,17 @@ pub mod clients;
 mod context;
 pub mod environments;
 mod first_start;
+mod key_rotation;
 mod keys;
 pub mod members;
 pub mod organizations;
+pub mod upkeep;
 pub mod workspaces;
 
 pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use context::{Actor, Context, Installation};
 pub use environments::Site;
 pub use first_start::{Created, FirstStart, StartError, start};
+pub use key_rotation::{MIN_ROTATION_INTERVAL, Rotation, RotationError, SigningKeyInfo};
 pub use keys::{Keys, SigningKeys};
 pub use keystead_store::entities::Region;

@@ -1,10 +1,13 @@
 //! What runs beside requests: token refresh, housekeeping, the node's heartbeat.
 
-use crate::{installation::NODE_LIFETIME, wiring::App};
-use keystead_store::{
-    leases,
-    nodes::{self, Node},
+use crate::{
+    config::{Retention, SigningKeys, days},
+    installation::NODE_LIFETIME,
+    wiring::App,
 };
+use keystead_authz::SESSION_IDLE;
+use keystead_identity::upkeep::{self, UpkeepPlan};
+use keystead_store::nodes::{self, Node};
 use keystead_types::Internal;
 use std::time::Duration;
 use tokio::{task::JoinSet, time::sleep};
@@ -16,18 +19,27 @@ const REFRESH_JITTER: Duration = Duration::from_secs(5);
 /// Accounts refreshed before the next look at the clock and at the shutdown.
 const REFRESH_BATCH: u32 = 16;
 const FLUSH_PERIOD: Duration = Duration::from_secs(30);
-const PURGE_PERIOD: Duration = Duration::from_secs(5 * 60);
-/// Expired leases are kept this long for their version numbers.
-const LEASE_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5 * 60);
 
 /// Starts all jobs. They end soon after `stop`; a refresh that has begun is finished first, because
 /// its answer may be the only copy of a new refresh token.
-pub(crate) fn start(app: &App, stop: &CancellationToken) -> JoinSet<()> {
+pub(crate) fn start(app: &App, plan: UpkeepPlan, stop: &CancellationToken) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(refresh(app.clone(), stop.clone()));
     jobs.spawn(flush(app.clone(), stop.clone()));
-    jobs.spawn(purge(app.clone(), stop.clone()));
+    jobs.spawn(keep_up(app.clone(), plan, stop.clone()));
     jobs
+}
+
+/// Housekeeping as the configuration wants it; `holder` names this run of this process.
+pub(crate) fn upkeep_plan(holder: &str, retention: Retention, keys: SigningKeys) -> UpkeepPlan {
+    UpkeepPlan {
+        holder: holder.to_owned(),
+        session_idle: SESSION_IDLE,
+        events: days(retention.events_days),
+        calls: days(retention.calls_days),
+        rotation: days(keys.rotation_days),
+    }
 }
 
 /// Waits; `false` when it is time to stop.
@@ -67,22 +79,16 @@ async fn flush(app: App, stop: CancellationToken) {
     }
 }
 
-async fn purge(app: App, stop: CancellationToken) {
-    while pause(&stop, PURGE_PERIOD).await {
-        if let Err(error) = purge_once(&app).await {
-            tracing::warn!(%error, "expired rows could not be removed");
+async fn keep_up(app: App, plan: UpkeepPlan, stop: CancellationToken) {
+    while pause(&stop, UPKEEP_PERIOD + jitter(&app)).await {
+        match upkeep::run(&app.ctx, &plan, &|| stop.is_cancelled()).await {
+            Ok(Some(done)) if done.removed > 0 => {
+                tracing::info!(rows = done.removed, "expired rows removed");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "housekeeping was cut short"),
         }
     }
-}
-
-async fn purge_once(app: &App) -> Result<(), Internal> {
-    app.authorizer.purge().await?;
-    let before = app.ctx.clock.now().minus(LEASE_MEMORY);
-    let mut tx = app.ctx.db.begin_admin().await.map_err(Internal::new)?;
-    leases::purge(&mut tx, before)
-        .await
-        .map_err(Internal::new)?;
-    tx.commit().await.map_err(Internal::new)
 }
 
 /// Keeps the node number until `ended`, when nothing makes ids any more, and gives it back.

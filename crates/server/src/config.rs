@@ -6,13 +6,14 @@ use figment::{
     providers::{Env, Format, Toml},
 };
 use ipnet::IpNet;
-use keystead_identity::BaseUrl;
+use keystead_identity::{BaseUrl, MIN_ROTATION_INTERVAL};
 use keystead_net::HostPattern;
 use serde::Deserialize;
 use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Everything an operator can set.
@@ -26,6 +27,10 @@ pub(crate) struct Config {
     pub(crate) outbound: Outbound,
     #[serde(default)]
     pub(crate) mail: Mail,
+    #[serde(default)]
+    pub(crate) retention: Retention,
+    #[serde(default)]
+    pub(crate) signing_keys: SigningKeys,
     #[serde(default)]
     pub(crate) seed: Seed,
 }
@@ -139,6 +144,45 @@ impl fmt::Debug for Mail {
     }
 }
 
+/// How long records are kept, in days; 0 for ever (DB-250).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Retention {
+    /// Events, whether they were handed on or not.
+    pub(crate) events_days: u32,
+    /// The log of calls to providers.
+    pub(crate) calls_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            events_days: 90,
+            calls_days: 90,
+        }
+    }
+}
+
+/// Keys that sign access tokens.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SigningKeys {
+    /// Days a key signs before the next one does; 0 for ever (MC-313).
+    pub(crate) rotation_days: u32,
+}
+
+impl Default for SigningKeys {
+    fn default() -> Self {
+        Self { rotation_days: 90 }
+    }
+}
+
+/// A number of days; `None` for zero, which stands for ever.
+pub(crate) fn days(count: u32) -> Option<Duration> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    (count > 0).then(|| DAY * count)
+}
+
 /// Values of the first start; never applied again (DB-002).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -229,6 +273,11 @@ fn problems(config: &Config) -> Vec<String> {
     if config.database.max_connections == 0 {
         say("database.max_connections must be at least 1");
     }
+    if days(config.signing_keys.rotation_days).is_some_and(|every| every < MIN_ROTATION_INTERVAL) {
+        say(
+            "signing_keys.rotation_days must be at least 7, or 0 for never: clients that read the key set once have to be restarted between two rotations",
+        );
+    }
     for host in &config.outbound.allowed_hosts {
         if host.parse::<HostPattern>().is_err() {
             say(&format!(
@@ -277,6 +326,11 @@ mod tests {
             ("https://auth.example.com", "auth.example.com", "public_url"),
             ("sqlite:", "mysql:", "database.url"),
             ("file =", "fil =", "fil"),
+            (
+                "[database]",
+                "[signing_keys]\nrotation_days = 6\n[database]",
+                "rotation_days",
+            ),
             ("file = \"/etc/keystead/root.key\"", "", "exactly one"),
         ] {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();

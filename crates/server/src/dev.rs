@@ -1,9 +1,11 @@
 //! `keystead dev`: everything on one machine.
 
 use crate::{
+    background,
     certificate::{self, LocalCertificate},
     cli::DevArgs,
     clock::SystemClock,
+    config::{Retention, SigningKeys},
     data_folder::DataFolder,
     database, env_file, installation,
     logging::{self, LogFormat},
@@ -95,6 +97,11 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
 
     let mailbox =
         Mailbox::open(Arc::new(SystemClock), folder.join("mailbox")).context("open the mailbox")?;
+    let upkeep = background::upkeep_plan(
+        &installation.holder,
+        Retention::default(),
+        SigningKeys::default(),
+    );
     let app = wiring::assemble(wiring::Parts {
         ctx: installation.ctx,
         holder: installation.holder,
@@ -106,6 +113,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let server = run::Server {
         app,
         node: installation.node,
+        upkeep,
         listeners,
         admin,
         registry,

@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use keystead_gateway::listener::{Listener, tls::Certificate};
+use keystead_identity::upkeep::UpkeepPlan;
 use keystead_store::{Engine, nodes::Node};
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ const ADMIN_GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) node: Option<Node>,
+    pub(crate) upkeep: UpkeepPlan,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) admin: TcpListener,
     pub(crate) registry: Registry,
@@ -81,6 +83,7 @@ pub(crate) async fn until_stopped(server: Server, ready: impl FnOnce()) -> Resul
     let Server {
         app,
         node,
+        upkeep,
         listeners,
         admin,
         mut registry,
@@ -109,7 +112,7 @@ pub(crate) async fn until_stopped(server: Server, ready: impl FnOnce()) -> Resul
     for listener in listeners {
         serving.spawn(listener.serve(app.gateway.clone(), stop.clone().cancelled_owned()));
     }
-    let jobs = background::start(&app, &stop);
+    let jobs = background::start(&app, upkeep, &stop);
     let numbered = node.map(|node| {
         let kept = background::keep_node_number(app.clone(), node, stop.clone(), ended.clone());
         tokio::spawn(kept)

@@ -1,6 +1,7 @@
 //! `keystead serve`: production, from a configuration file.
 
 use crate::{
+    background,
     cli::ConfigArgs,
     clock::SystemClock,
     config::{self, Config},
@@ -62,6 +63,8 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
         tracing::info!(workspace = %created.workspace, member = %created.member.email,
             "first start: sign in to the dashboard with a code sent to this address");
     }
+    let upkeep =
+        background::upkeep_plan(&installation.holder, config.retention, config.signing_keys);
     let app = wiring::assemble(wiring::Parts {
         ctx: installation.ctx,
         holder: installation.holder,
@@ -79,6 +82,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let server = run::Server {
         app,
         node: installation.node,
+        upkeep,
         listeners: vec![listener],
         admin,
         registry,

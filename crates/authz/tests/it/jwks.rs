@@ -1,4 +1,5 @@
 use crate::fixture::App;
+use keystead_identity::{Actor, MIN_ROTATION_INTERVAL, Rotation};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 
 on_both_engines! {
@@ -8,7 +9,8 @@ on_both_engines! {
         let first = app.authorizer.jwks(app.env()).await.unwrap();
         assert_eq!(first, app.authorizer.jwks(app.env()).await.unwrap());
         assert!(first.etag.starts_with('"') && first.etag.ends_with('"'));
-        app.ctx.rotate_signing_keys(app.env()).await.unwrap();
+        app.clock.advance(MIN_ROTATION_INTERVAL);
+        app.ctx.rotate_signing_keys(app.env(), &Actor::system(), Rotation::Orderly).await.unwrap();
         assert_ne!(first.etag, app.authorizer.jwks(app.env()).await.unwrap().etag);
     }
 }

@@ -75,16 +75,4 @@ on_both_engines! {
         app.authorizer.flush_uses().await.unwrap();
         assert_eq!(test.db.write_counters().transactions, before);
     }
-
-    async fn what_is_dead_is_removed(test: TestDb) {
-        let app = App::started(&test).await;
-        app.signed_in().await;
-        app.authorizer.purge().await.unwrap();
-        assert_eq!(test.run("UPDATE member_sessions SET id = id").await.unwrap(), 1);
-        app.clock.advance(HOUR * 24 * 8);
-        app.authorizer.purge().await.unwrap();
-        for table in ["member_sessions", "login_codes"] {
-            assert_eq!(test.run(format!("DELETE FROM {table}")).await.unwrap(), 0, "{table}");
-        }
-    }
 }

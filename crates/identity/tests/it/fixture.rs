@@ -3,6 +3,7 @@ use keystead_identity::{
     Actor, BaseUrl, Context, Created, FirstStart, Installation, environments,
     environments::{AuthenticationMode, CreateEnvironment, Environment, EnvironmentKind},
     start,
+    upkeep::UpkeepPlan,
 };
 use keystead_store::audit_records;
 use keystead_testkit::engines::TestDb;
@@ -36,6 +37,18 @@ pub(crate) fn context(test: &TestDb, root_key: &str, node: u16) -> (Context, Arc
         },
     );
     (ctx, clock)
+}
+
+/// Housekeeping with the defaults.
+pub(crate) fn plan() -> UpkeepPlan {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    UpkeepPlan {
+        holder: "node_1".to_owned(),
+        session_idle: DAY / 2,
+        events: Some(DAY * 90),
+        calls: Some(DAY * 90),
+        rotation: Some(DAY * 90),
+    }
 }
 
 pub(crate) fn seed() -> FirstStart {

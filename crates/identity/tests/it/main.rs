@@ -13,3 +13,4 @@ mod keys;
 mod members;
 mod organizations;
 mod search;
+mod upkeep;

@@ -84,6 +84,15 @@ const INSERT_CALL: Sql = sql!(
         identifier, status, http_status, error_code, duration_micros, started_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 );
+const PURGE_CALLS: Sql = sql!(
+    "tool_calls.purge",
+    "DELETE FROM tool_calls WHERE env_id = $1 AND id IN (
+         SELECT id FROM tool_calls WHERE env_id = $1 AND started_at < $2 ORDER BY started_at LIMIT $3)"
+);
+const ANY_CALL_BEFORE: Sql = sql!(
+    "tool_calls.any_before",
+    "SELECT id FROM tool_calls WHERE env_id = $1 AND started_at < $2 LIMIT 1"
+);
 const LIST_CALLS: Sql = sql!(
     "tool_calls.list_of_account",
     "SELECT * FROM tool_calls WHERE env_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3"
@@ -114,6 +123,8 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_HISTORY,
     LIST_HISTORY,
     INSERT_CALL,
+    PURGE_CALLS,
+    ANY_CALL_BEFORE,
     LIST_CALLS,
     FIND_SETTINGS,
     PUT_SETTINGS,
@@ -202,6 +213,19 @@ pub async fn list_history(
 ) -> Result<Vec<HistoryEntry>, StoreError> {
     let params = (db.env(), account, limit);
     db.fetch_all_as(LIST_HISTORY, params).await
+}
+
+/// Whether there are calls that began before `before`.
+pub async fn any_call_before(from: &mut impl Query, before: Timestamp) -> Result<bool, StoreError> {
+    let row = from
+        .fetch_optional(ANY_CALL_BEFORE, (from.env(), before))
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Removes at most `limit` calls that began before `before`; gives how many.
+pub async fn purge_calls(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    tx.execute(PURGE_CALLS, (tx.env(), before, limit)).await
 }
 
 /// Adds a call.

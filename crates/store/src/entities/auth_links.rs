@@ -1,7 +1,9 @@
 //! Authorization links, the trips to a provider they start, and grants that wait for the
 //! application's word (AK-300..AK-323).
 
-use crate::{Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, sql};
+use crate::{
+    AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, admin, admin_sql, sql,
+};
 use keystead_types::{AuthRequestId, ConnectedAccountId, ConnectionId, Timestamp};
 
 /// A row of `auth_links`.
@@ -114,6 +116,17 @@ const DROP_PENDING: Sql = sql!(
     "pending_grants.drop_of_account",
     "DELETE FROM pending_grants WHERE env_id = $1 AND account_id = $2"
 );
+const PURGE_LINKS: AdminSql = admin_sql!(
+    "auth_links.purge",
+    "DELETE FROM auth_links WHERE (env_id, id) IN (
+         SELECT env_id, id FROM auth_links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"
+);
+const PURGE_FLOWS: AdminSql = admin_sql!(
+    "auth_flows.purge",
+    "DELETE FROM auth_flows WHERE (env_id, id) IN (
+         SELECT env_id, id FROM auth_flows WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"
+);
+pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[PURGE_LINKS, PURGE_FLOWS];
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_LINK,
     FIND_LINK,
@@ -317,4 +330,23 @@ pub async fn drop_pending(tx: &mut Tx, account: ConnectedAccountId) -> Result<()
     let params = (tx.env(), account);
     tx.execute(DROP_PENDING, params).await?;
     Ok(())
+}
+
+/// Removes at most `limit` links of all environments that expired before `before`, and the trips
+/// they started; gives how many links.
+pub async fn purge_links(
+    tx: &mut admin::Tx,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(PURGE_LINKS, (before, limit)).await
+}
+
+/// Removes at most `limit` trips of all environments that expired before `before`; gives how many.
+pub async fn purge_flows(
+    tx: &mut admin::Tx,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(PURGE_FLOWS, (before, limit)).await
 }

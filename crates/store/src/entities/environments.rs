@@ -1,7 +1,7 @@
 //! Environments: the tenants. This table itself belongs to the system.
 
 use super::{Region, text_enum::text_enum};
-use crate::{Execute, Fetch, FromRow, Row, Sql, StoreError, Window, sql};
+use crate::{Execute, Fetch, FromRow, Row, Sql, StoreError, Window, admin, sql};
 use keystead_types::{EnvironmentId, Timestamp, WorkspaceId};
 
 text_enum! {
@@ -93,8 +93,13 @@ const COUNT: Sql = sql!(
     "SELECT count(*) AS total FROM environments WHERE workspace_id = $1 AND deleted_at IS NULL"
 );
 
+const AFTER: Sql = sql!(
+    "environments.after",
+    "SELECT id FROM environments WHERE id > $1 ORDER BY id LIMIT $2"
+);
+
 pub(crate) const STATEMENTS: &[Sql] = &[
-    INSERT, UPDATE, DELETE, BY_ID, BY_DOMAIN, NEXT, PREVIOUS, COUNT,
+    INSERT, UPDATE, DELETE, BY_ID, BY_DOMAIN, NEXT, PREVIOUS, COUNT, AFTER,
 ];
 
 /// Adds an environment.
@@ -193,4 +198,15 @@ impl FromRow for Environment {
             updated_at: row.get("updated_at")?,
         })
     }
+}
+
+/// Ids after `after` in the order of their text, deleted environments included. Start with the
+/// empty text.
+pub async fn after(
+    read: &mut admin::Read<'_>,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<EnvironmentId>, StoreError> {
+    let rows = read.fetch_all(AFTER, (after, limit)).await?;
+    rows.iter().map(|row| row.get("id")).collect()
 }

@@ -47,10 +47,16 @@ const DISPATCHED: Sql = sql!(
 );
 const PURGE: Sql = sql!(
     "events.purge",
-    "DELETE FROM events WHERE env_id = $1 AND occurred_at < $2"
+    "DELETE FROM events WHERE env_id = $1 AND id IN (
+         SELECT id FROM events WHERE env_id = $1 AND occurred_at < $2 ORDER BY occurred_at, id LIMIT $3)"
 );
 
-pub(crate) const STATEMENTS: &[Sql] = &[INSERT, LATEST, DISPATCHED, PURGE];
+const ANY_BEFORE: Sql = sql!(
+    "events.any_before",
+    "SELECT id FROM events WHERE env_id = $1 AND occurred_at < $2 LIMIT 1"
+);
+
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, LATEST, DISPATCHED, PURGE, ANY_BEFORE];
 pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[PENDING];
 
 impl FromRow for Event {
@@ -105,7 +111,15 @@ pub async fn dispatched(tx: &mut Tx, id: EventId, at: Timestamp) -> Result<bool,
     Ok(tx.execute(DISPATCHED, (tx.env(), id, at)).await? == 1)
 }
 
-/// Removes events from before a moment.
-pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(PURGE, (tx.env(), before)).await
+/// Removes at most `limit` events from before a moment; gives how many.
+pub async fn purge(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    tx.execute(PURGE, (tx.env(), before, limit)).await
+}
+
+/// Whether there are events from before a moment.
+pub async fn any_before(from: &mut impl Query, before: Timestamp) -> Result<bool, StoreError> {
+    let row = from
+        .fetch_optional(ANY_BEFORE, (from.env(), before))
+        .await?;
+    Ok(row.is_some())
 }

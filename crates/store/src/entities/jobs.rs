@@ -89,8 +89,15 @@ const COUNT: AdminSql = admin_sql!(
     "SELECT state, count(*) AS jobs FROM jobs GROUP BY state"
 );
 
+const PURGE_DEAD: AdminSql = admin_sql!(
+    "jobs.purge_dead",
+    "DELETE FROM jobs WHERE id IN (
+         SELECT id FROM jobs WHERE state = 'dead' AND created_at < $1 LIMIT $2)"
+);
+
 pub(crate) const STATEMENTS: &[Sql] = &[ENQUEUE];
-pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[BURY, EXTEND, COMPLETE, RETRY, REVIVE, COUNT];
+pub(crate) const ADMIN_STATEMENTS: &[AdminSql] =
+    &[BURY, EXTEND, COMPLETE, RETRY, REVIVE, COUNT, PURGE_DEAD];
 
 impl FromRow for Job {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -197,6 +204,15 @@ pub async fn retry(
 /// Queues a dead job again with all its tries.
 pub async fn revive(tx: &mut admin::Tx, id: JobId, now: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute(REVIVE, (id, now)).await? == 1)
+}
+
+/// Removes at most `limit` dead jobs that were queued before `before`; gives how many.
+pub async fn purge_dead(
+    tx: &mut admin::Tx,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(PURGE_DEAD, (before, limit)).await
 }
 
 /// Number of jobs by state, `queued` (waiting or running) and `dead`, for metrics.

@@ -32,7 +32,11 @@ const RELEASE: Sql = sql!(
     "UPDATE leases SET expires_at = $4
      WHERE name = $1 AND holder = $2 AND version = $3 AND expires_at > $4"
 );
-const PURGE: AdminSql = admin_sql!("leases.purge", "DELETE FROM leases WHERE expires_at < $1");
+const PURGE: AdminSql = admin_sql!(
+    "leases.purge",
+    "DELETE FROM leases WHERE name IN (
+         SELECT name FROM leases WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"
+);
 
 pub(crate) const STATEMENTS: &[Sql] = &[ACQUIRE, RENEW, RELEASE];
 pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[PURGE];
@@ -80,7 +84,8 @@ pub async fn release(
     Ok(tx.execute(RELEASE, params).await? == 1)
 }
 
-/// Forgets leases that expired before `before`, and with them their version numbers: leave a day.
-pub async fn purge(tx: &mut admin::Tx, before: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(PURGE, (before,)).await
+/// Forgets at most `limit` leases that expired before `before`, and with them their version
+/// numbers: leave a day. Gives how many.
+pub async fn purge(tx: &mut admin::Tx, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    tx.execute(PURGE, (before, limit)).await
 }

@@ -48,7 +48,8 @@ const USE: Sql = sql!(
 );
 const PURGE: Sql = sql!(
     "login_codes.purge",
-    "DELETE FROM login_codes WHERE expires_at <= $1"
+    "DELETE FROM login_codes WHERE attempt_hash IN (
+         SELECT attempt_hash FROM login_codes WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)"
 );
 
 pub(crate) const STATEMENTS: &[Sql] = &[INSERT, RECENT, TRY, USE, PURGE];
@@ -105,8 +106,12 @@ pub async fn use_up(
     Ok(tx.fetch_optional(USE, (attempt_hash, now)).await?.is_some())
 }
 
-/// Removes expired attempts.
-pub async fn purge(tx: &mut impl Execute, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute(PURGE, (now,)).await?;
-    Ok(())
+/// Removes at most `limit` attempts that expired before `before`; gives how many. [`count_recent`]
+/// must not miss them: leave more than the time that it looks back.
+pub async fn purge(
+    tx: &mut impl Execute,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(PURGE, (before, limit)).await
 }

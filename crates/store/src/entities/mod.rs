@@ -63,11 +63,13 @@ pub(crate) const STATEMENTS: &[&[Sql]] = &[
 
 /// Every statement of the entities that may look across environments.
 pub(crate) const ADMIN_STATEMENTS: &[&[AdminSql]] = &[
+    auth_links::ADMIN_STATEMENTS,
     connected_accounts::ADMIN_STATEMENTS,
     events::ADMIN_STATEMENTS,
     jobs::ADMIN_STATEMENTS,
     leases::ADMIN_STATEMENTS,
     sessions::ADMIN_STATEMENTS,
+    signing_keys::ADMIN_STATEMENTS,
 ];
 
 /// A `LIKE` pattern (escape `\\`) for texts that contain `part`; compare in lower case.

@@ -55,7 +55,8 @@ const END_ALL_OF_MEMBER: Sql = sql!(
 );
 const PURGE_MEMBERS: Sql = sql!(
     "sessions.purge_members",
-    "DELETE FROM member_sessions WHERE expires_at <= $1 OR last_seen_at <= $2"
+    "DELETE FROM member_sessions WHERE token_hash IN (
+         SELECT token_hash FROM member_sessions WHERE expires_at <= $1 OR last_seen_at <= $2 LIMIT $3)"
 );
 const INSERT_PORTAL: Sql = sql!(
     "sessions.insert_portal",
@@ -73,7 +74,8 @@ const END_PORTAL: Sql = sql!(
 );
 const PURGE_PORTAL: AdminSql = admin_sql!(
     "sessions.purge_portal",
-    "DELETE FROM portal_sessions WHERE expires_at <= $1"
+    "DELETE FROM portal_sessions WHERE (env_id, token_hash) IN (
+         SELECT env_id, token_hash FROM portal_sessions WHERE expires_at <= $1 LIMIT $2)"
 );
 
 pub(crate) const STATEMENTS: &[Sql] = &[
@@ -185,15 +187,25 @@ pub async fn end_portal_sessions(
     Ok(())
 }
 
-/// Removes what is dead: past its end at `now`, or not used since `idle_since`.
-pub async fn purge(
+/// Removes at most `limit` sessions of members that are past their end at `now`, or not used since
+/// `idle_since`; gives how many.
+pub async fn purge_members(
     tx: &mut admin::Tx,
     now: Timestamp,
     idle_since: Timestamp,
-) -> Result<(), StoreError> {
-    tx.execute(PURGE_MEMBERS, (now, idle_since)).await?;
-    tx.execute(PURGE_PORTAL, (now,)).await?;
-    Ok(())
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(PURGE_MEMBERS, (now, idle_since, limit)).await
+}
+
+/// Removes at most `limit` portal sessions of all environments that are past their end at `now`;
+/// gives how many.
+pub async fn purge_portal(
+    tx: &mut admin::Tx,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(PURGE_PORTAL, (now, limit)).await
 }
 
 impl FromRow for MemberSession {

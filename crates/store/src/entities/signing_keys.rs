@@ -1,8 +1,10 @@
 //! Keys that sign access tokens, sealed by the environment's data key.
 
 use super::text_enum::text_enum;
-use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, sql};
-use keystead_types::{SigningKeyId, Timestamp};
+use crate::{
+    AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, admin, admin_sql, sql,
+};
+use keystead_types::{EnvironmentId, SigningKeyId, Timestamp};
 
 text_enum! {
     /// Where a signing key stands in its life (MC-312).
@@ -45,18 +47,31 @@ const LIST: Sql = sql!(
 );
 const RETIRE: Sql = sql!(
     "signing_keys.retire",
-    "UPDATE signing_keys SET status = 'retiring', remove_after = $2 WHERE env_id = $1 AND status = 'active'"
+    "UPDATE signing_keys SET status = 'retiring', remove_after = $3
+     WHERE env_id = $1 AND id = $2 AND status = 'active'"
 );
 const PROMOTE: Sql = sql!(
     "signing_keys.promote",
     "UPDATE signing_keys SET status = 'active', activated_at = $2 WHERE env_id = $1 AND status = 'next'"
 );
-const REMOVE: Sql = sql!(
+const REVOKE: Sql = sql!(
+    "signing_keys.revoke",
+    "DELETE FROM signing_keys WHERE env_id = $1 AND status IN ('active', 'retiring')"
+);
+const REMOVE: AdminSql = admin_sql!(
     "signing_keys.remove",
-    "DELETE FROM signing_keys WHERE env_id = $1 AND status = 'retiring' AND remove_after <= $2"
+    "DELETE FROM signing_keys WHERE (env_id, id) IN (
+         SELECT env_id, id FROM signing_keys WHERE status = 'retiring' AND remove_after <= $1 LIMIT $2)"
+);
+const DUE: AdminSql = admin_sql!(
+    "signing_keys.due",
+    "SELECT env_id FROM signing_keys WHERE status = 'active' AND activated_at <= $1
+         AND env_id IN (SELECT id FROM environments WHERE deleted_at IS NULL) AND env_id > $2
+     ORDER BY env_id LIMIT $3"
 );
 
-pub(crate) const STATEMENTS: &[Sql] = &[INSERT, LIST, RETIRE, PROMOTE, REMOVE];
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, LIST, RETIRE, PROMOTE, REVOKE];
+pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[REMOVE, DUE];
 
 /// Adds a key unless another already stands where it would.
 pub async fn insert(tx: &mut Tx, new: &SealedSigningKey) -> Result<(), StoreError> {
@@ -78,23 +93,52 @@ pub async fn list(db: &mut impl Query) -> Result<Vec<SealedSigningKey>, StoreErr
     db.fetch_all_as(LIST, (env,)).await
 }
 
-/// Lets the next key sign from `now` on; the active one only verifies until `remove_after`.
-pub async fn promote(
+/// Lets the active key `former` only verify, until `remove_after`; `false` when it is not the active
+/// one any more, because somebody else rotated the keys.
+pub async fn retire(
     tx: &mut Tx,
-    now: Timestamp,
+    former: SigningKeyId,
     remove_after: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let env = tx.env();
-    tx.execute(RETIRE, (env, remove_after)).await?;
-    tx.execute(PROMOTE, (env, now)).await?;
+    Ok(tx.execute(RETIRE, (env, former, remove_after)).await? == 1)
+}
+
+/// Removes the active key and those that only verify, whatever they signed.
+pub async fn revoke(tx: &mut Tx) -> Result<(), StoreError> {
+    let env = tx.env();
+    tx.execute(REVOKE, (env,)).await?;
     Ok(())
 }
 
-/// Removes the keys that nothing valid was signed with.
-pub async fn remove_retired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+/// Lets the next key sign from `now` on; `false` when there is none. No key may be active.
+pub async fn promote(tx: &mut Tx, now: Timestamp) -> Result<bool, StoreError> {
     let env = tx.env();
-    tx.execute(REMOVE, (env, now)).await?;
-    Ok(())
+    Ok(tx.execute(PROMOTE, (env, now)).await? == 1)
+}
+
+/// Removes at most `limit` keys of all environments that nothing valid was signed with; gives how
+/// many.
+pub async fn remove_retired(
+    tx: &mut admin::Tx,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    tx.execute(REMOVE, (now, limit)).await
+}
+
+/// Environments whose key has been signing since `activated_before`, in the order of their text,
+/// after `after`. Start with the empty text.
+pub async fn due(
+    read: &mut admin::Read<'_>,
+    activated_before: Timestamp,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<EnvironmentId>, StoreError> {
+    let rows = read
+        .fetch_all(DUE, (activated_before, after, limit))
+        .await?;
+    rows.iter().map(|row| row.get("env_id")).collect()
 }
 
 impl FromRow for SealedSigningKey {

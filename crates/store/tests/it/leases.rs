@@ -39,7 +39,7 @@ on_both_engines! {
         assert!(!leases::release(&mut tx, &first, at(61)).await.unwrap(), "a late holder frees nothing");
         assert!(leases::release(&mut tx, &second, at(61)).await.unwrap());
         assert!(leases::acquire(&mut tx, "x", "third", at(61), at(62)).await.unwrap().is_some());
-        assert_eq!(leases::purge(&mut tx, at(62)).await.unwrap(), 0);
-        assert_eq!(leases::purge(&mut tx, at(63)).await.unwrap(), 1);
+        assert_eq!(leases::purge(&mut tx, at(62), 10).await.unwrap(), 0);
+        assert_eq!(leases::purge(&mut tx, at(63), 10).await.unwrap(), 1);
     }
 }

@@ -1,0 +1,273 @@
+//! Housekeeping of the whole installation: removes what no rule looks at any more, and changes
+//! signing keys that are due.
+//!
+//! One node at a time does it, under a lease. Rows go in small batches, each in a transaction of its
+//! own that renews the lease too, so that requests never wait long and a node that lost the lease
+//! stops.
+
+use crate::{Actor, Context, Rotation, RotationError, key_rotation::MIN_ROTATION_INTERVAL};
+use keystead_store::{
+    admin,
+    entities::{
+        agentkit, auth_links, environments, events, jobs,
+        leases::{self, Lease},
+        login_codes, sessions, signing_keys,
+    },
+};
+use keystead_types::{EnvironmentId, Internal, Timestamp};
+use std::time::Duration;
+
+const NAME: &str = "upkeep";
+/// A batch takes far less; a node that died is replaced after this.
+const LEASE: Duration = Duration::from_secs(5 * 60);
+/// Rows of one transaction.
+const BATCH: u32 = 500;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Links and trips stay for a day after their end: a grant that waits for verification names its link.
+const LINK_MEMORY: Duration = DAY;
+/// Sign-in attempts are counted over a quarter of an hour.
+const LOGIN_CODE_MEMORY: Duration = Duration::from_secs(60 * 60);
+/// Expired leases are kept for their version numbers.
+const LEASE_MEMORY: Duration = DAY;
+/// Dead jobs wait this long for an operator.
+const DEAD_JOB_MEMORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// What the operator decides about housekeeping.
+#[derive(Clone, Debug)]
+pub struct UpkeepPlan {
+    /// Names this run of this process.
+    pub holder: String,
+    /// A dashboard session that was not used for this long is dead.
+    pub session_idle: Duration,
+    /// How long events are kept (DB-250); `None` for ever.
+    pub events: Option<Duration>,
+    /// How long the log of calls is kept (DB-250); `None` for ever.
+    pub calls: Option<Duration>,
+    /// How long a signing key signs, at least [`MIN_ROTATION_INTERVAL`] (MC-313); `None` for ever.
+    pub rotation: Option<Duration>,
+}
+
+/// What housekeeping did.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Upkeep {
+    /// Rows that were removed.
+    pub removed: u64,
+    /// Environments whose signing keys were changed.
+    pub rotated: u64,
+}
+
+/// Tables of which expired rows are removed.
+#[derive(Clone, Copy, Debug)]
+enum Expired {
+    MemberSessions,
+    PortalSessions,
+    LoginCodes,
+    Links,
+    Flows,
+    Leases,
+    DeadJobs,
+    SigningKeys,
+    Events(EnvironmentId, Timestamp),
+    Calls(EnvironmentId, Timestamp),
+}
+
+const OF_INSTALLATION: [Expired; 8] = [
+    Expired::MemberSessions,
+    Expired::PortalSessions,
+    Expired::LoginCodes,
+    Expired::Links,
+    Expired::Flows,
+    Expired::Leases,
+    Expired::DeadJobs,
+    Expired::SigningKeys,
+];
+
+/// Does everything that is due, unless another node is at it (`None`). `is_stopping` is asked
+/// between batches.
+///
+/// # Errors
+/// When the database fails; what was done until then stays done.
+pub async fn run(
+    ctx: &Context,
+    plan: &UpkeepPlan,
+    is_stopping: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<Upkeep>, Internal> {
+    let Some(lease) = acquire(ctx, &plan.holder).await? else {
+        return Ok(None);
+    };
+    let work = Work {
+        ctx,
+        plan,
+        lease: &lease,
+        is_stopping,
+    };
+    let done = work.everything().await;
+    release(ctx, &lease).await?;
+    done.map(Some)
+}
+
+async fn acquire(ctx: &Context, holder: &str) -> Result<Option<Lease>, Internal> {
+    let now = ctx.clock.now();
+    let mut tx = ctx.db.begin_admin().await.map_err(Internal::new)?;
+    let lease = leases::acquire(&mut tx, NAME, holder, now, now.plus(LEASE))
+        .await
+        .map_err(Internal::new)?;
+    tx.commit().await.map_err(Internal::new)?;
+    Ok(lease)
+}
+
+async fn release(ctx: &Context, lease: &Lease) -> Result<(), Internal> {
+    let mut tx = ctx.db.begin_admin().await.map_err(Internal::new)?;
+    leases::release(&mut tx, lease, ctx.clock.now())
+        .await
+        .map_err(Internal::new)?;
+    tx.commit().await.map_err(Internal::new)
+}
+
+struct Work<'a> {
+    ctx: &'a Context,
+    plan: &'a UpkeepPlan,
+    lease: &'a Lease,
+    is_stopping: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Work<'_> {
+    async fn everything(&self) -> Result<Upkeep, Internal> {
+        let mut removed = 0;
+        for what in OF_INSTALLATION {
+            removed += self.all_of(what).await?;
+        }
+        removed += self.of_environments().await?;
+        let rotated = match self.plan.rotation {
+            Some(every) => self.rotate(every.max(MIN_ROTATION_INTERVAL)).await?,
+            None => 0,
+        };
+        Ok(Upkeep { removed, rotated })
+    }
+
+    async fn of_environments(&self) -> Result<u64, Internal> {
+        let now = self.ctx.clock.now();
+        let before = |kept: Option<Duration>| kept.map(|kept| now.minus(kept));
+        let (events, calls) = (before(self.plan.events), before(self.plan.calls));
+        let (mut removed, mut after) = (0, String::new());
+        loop {
+            let mut reader = self.ctx.db.read_admin();
+            let ids = environments::after(&mut reader, &after, BATCH)
+                .await
+                .map_err(Internal::new)?;
+            let Some(last) = ids.last() else {
+                return Ok(removed);
+            };
+            after = last.to_string();
+            for env in ids {
+                // Most environments have nothing old: asked before a transaction is begun.
+                let mut reader = self.ctx.db.read(env);
+                if let Some(before) = events
+                    && events::any_before(&mut reader, before)
+                        .await
+                        .map_err(Internal::new)?
+                {
+                    removed += self.all_of(Expired::Events(env, before)).await?;
+                }
+                if let Some(before) = calls
+                    && agentkit::any_call_before(&mut reader, before)
+                        .await
+                        .map_err(Internal::new)?
+                {
+                    removed += self.all_of(Expired::Calls(env, before)).await?;
+                }
+            }
+        }
+    }
+
+    /// Removes batch after batch until there is nothing left, the lease is lost or it is time to
+    /// stop.
+    async fn all_of(&self, what: Expired) -> Result<u64, Internal> {
+        let mut removed = 0;
+        while !(self.is_stopping)() {
+            let now = self.ctx.clock.now();
+            let mut tx = self.ctx.db.begin_admin().await.map_err(Internal::new)?;
+            let is_ours = leases::renew(&mut tx, self.lease, now, now.plus(LEASE))
+                .await
+                .map_err(Internal::new)?;
+            if !is_ours {
+                break;
+            }
+            let batch = self.batch(&mut tx, what, now).await?;
+            tx.commit().await.map_err(Internal::new)?;
+            removed += batch;
+            if batch < u64::from(BATCH) {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn batch(
+        &self,
+        tx: &mut admin::Tx,
+        what: Expired,
+        now: Timestamp,
+    ) -> Result<u64, Internal> {
+        let removed = match what {
+            Expired::MemberSessions => {
+                let idle_since = now.minus(self.plan.session_idle);
+                sessions::purge_members(tx, now, idle_since, BATCH).await
+            }
+            Expired::PortalSessions => sessions::purge_portal(tx, now, BATCH).await,
+            Expired::LoginCodes => {
+                login_codes::purge(tx, now.minus(LOGIN_CODE_MEMORY), BATCH).await
+            }
+            Expired::Links => auth_links::purge_links(tx, now.minus(LINK_MEMORY), BATCH).await,
+            Expired::Flows => auth_links::purge_flows(tx, now.minus(LINK_MEMORY), BATCH).await,
+            Expired::Leases => leases::purge(tx, now.minus(LEASE_MEMORY), BATCH).await,
+            Expired::DeadJobs => jobs::purge_dead(tx, now.minus(DEAD_JOB_MEMORY), BATCH).await,
+            Expired::SigningKeys => signing_keys::remove_retired(tx, now, BATCH).await,
+            Expired::Events(env, before) => {
+                events::purge(tx.in_environment(env), before, BATCH).await
+            }
+            Expired::Calls(env, before) => {
+                agentkit::purge_calls(tx.in_environment(env), before, BATCH).await
+            }
+        };
+        removed.map_err(Internal::new)
+    }
+
+    /// Changes the signing keys of every environment whose key has been signing for `every`.
+    async fn rotate(&self, every: Duration) -> Result<u64, Internal> {
+        let (mut rotated, mut after) = (0, String::new());
+        loop {
+            let before = self.ctx.clock.now().minus(every);
+            let mut reader = self.ctx.db.read_admin();
+            let due = signing_keys::due(&mut reader, before, &after, BATCH)
+                .await
+                .map_err(Internal::new)?;
+            let Some(last) = due.last() else {
+                return Ok(rotated);
+            };
+            after = last.to_string();
+            for env in due {
+                if (self.is_stopping)() {
+                    return Ok(rotated);
+                }
+                let outcome = self
+                    .ctx
+                    .rotate_signing_keys(env, &Actor::system(), Rotation::Orderly)
+                    .await;
+                match outcome {
+                    Ok(kid) => {
+                        rotated += 1;
+                        tracing::info!(environment = %env, %kid, "signing keys rotated");
+                    }
+                    Err(RotationError::Internal(error)) => {
+                        // The others must not wait for a broken one.
+                        tracing::error!(environment = %env, %error, "signing keys not rotated");
+                    }
+                    Err(later) => {
+                        tracing::info!(environment = %env, reason = %later, "signing keys not rotated");
+                    }
+                }
+            }
+        }
+    }
+}
