@@ -88,6 +88,9 @@ pub enum Error {
     /// The provider could not be asked.
     #[error("the provider's token endpoint is not available: {0}; try again later")]
     ProviderUnavailable(String),
+    /// The provider did not begin the authorization (OAuth 1.0a).
+    #[error("the provider did not begin the authorization: {0}")]
+    ConsentNotStarted(String),
     /// Nothing to refresh.
     #[error("the connected account has nothing to refresh")]
     NothingToRefresh,
@@ -170,7 +173,9 @@ impl Reason for Error {
             Self::AuthRequestNotFound => ErrorCode::AuthRequestNotFound,
             Self::IdentifierMismatch => ErrorCode::IdentifierMismatch,
             Self::RefreshRefused(_) => ErrorCode::TokenRefreshFailed,
-            Self::ProviderUnavailable(_) => ErrorCode::UpstreamUnreachable,
+            Self::ProviderUnavailable(_) | Self::ConsentNotStarted(_) => {
+                ErrorCode::UpstreamUnreachable
+            }
             Self::Template(_) => ErrorCode::TemplateValueInvalid,
             Self::TargetNotAllowed(_) => ErrorCode::TargetNotAllowed,
             Self::ProxyDisabled(_) => ErrorCode::ProxyNotEnabled,

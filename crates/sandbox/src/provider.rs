@@ -1,4 +1,4 @@
-//! The fake provider: an OAuth server, its API, its log and its chaos switch.
+//! The fake provider: an OAuth 2.0 and 1.0a server, its API, its log and its chaos switch.
 
 mod api;
 mod authorize;
@@ -7,6 +7,7 @@ mod client;
 mod console;
 mod grants;
 mod log;
+mod oauth1;
 mod token;
 
 pub use chaos::{Chaos, TokenFault};
@@ -64,6 +65,7 @@ pub(crate) struct Provider {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) grants: Grants,
+    pub(crate) oauth1: oauth1::Credentials,
     pub(crate) items: api::Items,
     pub(crate) log: Log,
     pub(crate) chaos: Chaos,
@@ -108,6 +110,7 @@ pub(crate) fn router(
     Router::new()
         .merge(authorize::router())
         .merge(token::router())
+        .merge(oauth1::router())
         .merge(api::router(&provider))
         .merge(log::router())
         .merge(chaos::router())

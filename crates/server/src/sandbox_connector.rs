@@ -25,6 +25,21 @@ pub(crate) fn provider(url: &str) -> Result<Provider> {
             },
         },
         {
+            "type": "TRELLO_OAUTH1",
+            "display_name": "OAuth 1.0a",
+            "description": "The user consents at the fake provider; calls are signed.",
+            "oauth_config": {
+                "authorize_uri": format!("{base}/oauth1/authorize"),
+                "token_uri": format!("{base}/oauth1/access_token"),
+                "scope_separator": ",",
+                "available_scopes": [
+                    {"scope": "read", "display_name": "Read", "description": "Read items", "required": true},
+                    {"scope": "write", "display_name": "Write", "description": "Change items"},
+                ],
+                "oauth1": {"request_token_uri": format!("{base}/oauth1/request_token")},
+            },
+        },
+        {
             "type": "BEARER",
             "display_name": "Token",
             "fields": [{"field_name": "token", "label": "Token", "input_type": "password", "required": true}],

@@ -1,9 +1,10 @@
 //! The file format of a connector pack (`connectors/<slug>/connector.yaml`).
 
 use crate::providers::{
-    AuthKind, AuthPattern, Field, FieldOption, InputType, Mutation, OauthSettings, PostAuthHook,
-    Provider, Scope, TokenPaths,
+    AuthKind, AuthPattern, Field, FieldOption, InputType, Mutation, Oauth1Settings, OauthSettings,
+    PostAuthHook, Provider, Scope, TokenPaths,
 };
+use keystead_oauth::oauth1::SignatureMethod;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -88,8 +89,18 @@ struct PackOauth {
     token_paths: Option<TokenPaths>,
     default_expires_in: Option<u64>,
     post_auth: Option<PostAuthHook>,
+    oauth1: Option<PackOauth1>,
     #[serde(default)]
     scopes: Vec<PackScope>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackOauth1 {
+    request_token_url: String,
+    #[serde(default)]
+    signature_method: SignatureMethod,
+    sign_calls: bool,
 }
 
 #[derive(Deserialize)]
@@ -206,6 +217,11 @@ impl From<PackOauth> for OauthSettings {
             token_paths: oauth.token_paths,
             default_expires_in: oauth.default_expires_in,
             post_auth: oauth.post_auth,
+            oauth1: oauth.oauth1.map(|oauth1| Oauth1Settings {
+                request_token_uri: oauth1.request_token_url,
+                signature_method: oauth1.signature_method,
+                sign_calls: oauth1.sign_calls,
+            }),
             unknown: serde_json::Map::new(),
         }
     }

@@ -358,7 +358,11 @@ impl Connection {
                 }
             }
             AuthKind::TrelloOauth1 => {
-                (self.settings.client_id.as_deref().unwrap_or("").is_empty()).then_some("client_id")
+                if self.settings.client_id.as_deref().unwrap_or("").is_empty() {
+                    Some("client_id")
+                } else {
+                    (self.secrets.client_secret.is_empty()).then_some("client_secret")
+                }
             }
             AuthKind::GoogleDwd => self
                 .secrets

@@ -4,13 +4,13 @@ use super::{VERIFICATION_LIFETIME, consent::FlowSecrets, purpose};
 use crate::{
     AgentKit, Error,
     accounts::{AccountStatus, Grounds, token_paths},
-    providers::PostAuthHook,
+    providers::{AuthKind, PostAuthHook},
     record::{self, AccountEvent},
     settings::Verification,
     vault::{Credential, ExchangeError, GrantClient, Sealed, TokenCall},
 };
 use keystead_crypto::random_token;
-use keystead_oauth::{Callback, Denial, Grant, TokenResponse};
+use keystead_oauth::{Callback, Denial, Grant, TokenResponse, oauth1};
 use keystead_store::entities::{
     auth_links::{self, FlowRow, LinkRow, PendingGrantRow},
     connected_accounts,
@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 use url::Url;
 
 /// Time for the code exchange (AK-309).
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a flow ended.
 #[derive(Debug)]
@@ -88,6 +88,14 @@ struct Granted {
     account_values: Map<String, Value>,
 }
 
+/// What proves the consent.
+enum Proof {
+    /// OAuth 2.0.
+    Code(Secret<String>),
+    /// OAuth 1.0a.
+    Verifier(oauth1::Verifier),
+}
+
 type Result<T> = std::result::Result<T, CallbackError>;
 
 impl AgentKit {
@@ -102,11 +110,9 @@ impl AgentKit {
         browser: Option<&Secret<String>>,
         parameters: &str,
     ) -> Result<CallbackEnd> {
-        let callback = Callback::parse(parameters).map_err(|_| CallbackError::InvalidState)?;
         let browser = browser.ok_or(CallbackError::InvalidState)?;
-        let flow = self
-            .redeem(env, connection, &callback.state, browser)
-            .await?;
+        let (state, outcome) = self.read_answer(env, connection, parameters).await?;
+        let flow = self.redeem(env, connection, &state, browser).await?;
         let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), flow.link_id).await?;
         let link = link.ok_or(CallbackError::SessionExpired)?;
         let now = self.ctx().clock.now();
@@ -117,9 +123,13 @@ impl AgentKit {
             Error::AuthRequestNotFound => CallbackError::SessionExpired,
             other => CallbackError::Other(other),
         })?;
-        let granted = match callback.outcome {
-            Ok(code) => {
+        let granted = match outcome {
+            Ok(Proof::Code(code)) => {
                 self.exchange_code(env, &link.grounds, &flow, &code, parameters)
+                    .await
+            }
+            Ok(Proof::Verifier(verifier)) => {
+                self.exchange_verifier(env, &link.grounds, &flow, &verifier)
                     .await
             }
             Err(denial) => Err(CallbackError::Denied(denial)),
@@ -130,6 +140,28 @@ impl AgentKit {
                 self.note_failure(env, &link.grounds, &error).await?;
                 Err(error)
             }
+        }
+    }
+
+    /// What the provider sent: the state, and the proof of the consent or the refusal.
+    async fn read_answer(
+        &self,
+        env: EnvironmentId,
+        connection: ConnectionId,
+        parameters: &str,
+    ) -> Result<(Secret<String>, std::result::Result<Proof, Denial>)> {
+        let kind = match self.connection(env, connection).await {
+            Ok(connection) => connection.kind,
+            Err(Error::ConnectionNotFound(_)) => return Err(CallbackError::InvalidState),
+            Err(other) => return Err(other.into()),
+        };
+        let unreadable = |_| CallbackError::InvalidState;
+        if kind == AuthKind::TrelloOauth1 {
+            let callback = oauth1::Callback::parse(parameters).map_err(unreadable)?;
+            Ok((callback.state, callback.outcome.map(Proof::Verifier)))
+        } else {
+            let callback = Callback::parse(parameters).map_err(unreadable)?;
+            Ok((callback.state, callback.outcome.map(Proof::Code)))
         }
     }
 
@@ -234,6 +266,27 @@ impl AgentKit {
         Ok(self.granted(grounds, flow, tokens, client, account_values))
     }
 
+    async fn exchange_verifier(
+        &self,
+        env: EnvironmentId,
+        grounds: &Grounds,
+        flow: &FlowRow,
+        verifier: &oauth1::Verifier,
+    ) -> Result<Granted> {
+        let id = flow.id.to_string();
+        let secrets: FlowSecrets = self
+            .open_sealed(env, Sealed::Flow(&id), &flow.sealed)
+            .await?;
+        let mut credential = self.finish_oauth1(grounds, &secrets, verifier).await?;
+        credential.scopes = asked_scopes(flow);
+        credential.domain.clone_from(&grounds.credential.domain);
+        Ok(Granted {
+            credential,
+            expires_at: None,
+            account_values: Map::new(),
+        })
+    }
+
     fn granted(
         &self,
         grounds: &Grounds,
@@ -242,7 +295,6 @@ impl AgentKit {
         client: GrantClient,
         account_values: Map<String, Value>,
     ) -> Granted {
-        let asked: Vec<String> = serde_json::from_value(flow.scopes.clone()).unwrap_or_default();
         let lifetime = tokens.expires_in.or_else(|| {
             grounds
                 .connection
@@ -256,7 +308,7 @@ impl AgentKit {
         if let Some(token) = &tokens.refresh_token {
             credential.refresh_token.clone_from(token.expose());
         }
-        credential.scopes = tokens.scopes.unwrap_or(asked);
+        credential.scopes = tokens.scopes.unwrap_or_else(|| asked_scopes(flow));
         domain
             .unwrap_or(&grounds.credential.domain)
             .clone_into(&mut credential.domain);
@@ -472,6 +524,10 @@ impl AgentKit {
         self.snapshots().forget(env, account.id);
         Ok(())
     }
+}
+
+fn asked_scopes(flow: &FlowRow) -> Vec<String> {
+    serde_json::from_value(flow.scopes.clone()).unwrap_or_default()
 }
 
 /// The application's page with the request and the developer's state; its own query is kept.

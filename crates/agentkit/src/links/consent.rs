@@ -1,6 +1,6 @@
 //! Sending the browser to the provider (AK-304, AK-308).
 
-use super::{FLOW_LIFETIME, OpenLink, purpose};
+use super::{FLOW_LIFETIME, OpenLink, oauth1::Endpoints, purpose};
 use crate::{
     AgentKit, Error,
     accounts::Grounds,
@@ -34,6 +34,16 @@ pub(crate) struct FlowSecrets {
     pub(crate) client: GrantClient,
     /// Exactly as sent.
     pub(crate) redirect_uri: String,
+    /// What OAuth 1.0a begins with.
+    #[serde(default)]
+    pub(crate) temporary: Option<TemporaryCredentials>,
+}
+
+/// Temporary credentials of OAuth 1.0a.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TemporaryCredentials {
+    pub(crate) token: String,
+    pub(crate) secret: String,
 }
 
 impl Grounds {
@@ -91,12 +101,11 @@ impl AgentKit {
     /// Starts a trip to the provider: a new flow row, and the URL to send the browser to.
     ///
     /// # Errors
-    /// [`Error::Template`], [`Error::ConnectionIncomplete`], [`Error::Unsupported`].
+    /// [`Error::Template`], [`Error::ConnectionIncomplete`], [`Error::ConsentNotStarted`].
     pub async fn begin_consent(&self, env: EnvironmentId, link: &OpenLink) -> Result<Consent> {
         let grounds = &link.grounds;
         match grounds.connection.kind {
-            AuthKind::Oauth | AuthKind::SmartFhir => {}
-            AuthKind::TrelloOauth1 => return Err(Error::Unsupported("the OAuth 1.0a consent")),
+            AuthKind::Oauth | AuthKind::SmartFhir | AuthKind::TrelloOauth1 => {}
             other => {
                 return Err(Error::AuthTypeMismatch {
                     expected: other.as_str(),
@@ -123,28 +132,40 @@ impl AgentKit {
         let ctx = self.ctx();
         let state = random_token(&*ctx.rng, "", 32);
         let browser = random_token(&*ctx.rng, "", 32);
-        let verifier = grounds
-            .connection
-            .pkce(pattern)
-            .then(|| CodeVerifier::generate(&*ctx.rng));
         let redirect_uri = self.redirect_uri(env, grounds.connection.id).await?;
         let scopes = grounds.wanted_scopes();
-        let url = authorize_url(
-            grounds,
-            &authorize,
-            &client,
-            &redirect_uri,
-            state.expose(),
-            verifier.as_ref(),
-            &scopes,
-        )?;
+        let (url, secrets) = if grounds.connection.kind == AuthKind::TrelloOauth1 {
+            let endpoints = Endpoints {
+                authorize: &authorize,
+                client,
+                redirect_uri,
+            };
+            self.begin_oauth1(grounds, endpoints, &state, &scopes)
+                .await?
+        } else {
+            let verifier = grounds
+                .connection
+                .pkce(pattern)
+                .then(|| CodeVerifier::generate(&*ctx.rng));
+            let url = authorize_url(
+                grounds,
+                &authorize,
+                &client,
+                &redirect_uri,
+                state.expose(),
+                verifier.as_ref(),
+                &scopes,
+            )?;
+            let secrets = FlowSecrets {
+                verifier: verifier.map(|verifier| verifier.secret().expose().clone()),
+                client,
+                redirect_uri,
+                temporary: None,
+            };
+            (url, secrets)
+        };
 
         let id: AuthRequestId = ctx.ids.next(&*ctx.clock);
-        let secrets = FlowSecrets {
-            verifier: verifier.map(|verifier| verifier.secret().expose().clone()),
-            client,
-            redirect_uri,
-        };
         let sealed = self
             .seal(env, Sealed::Flow(&id.to_string()), &secrets)
             .await?;

@@ -8,6 +8,7 @@ mod callback;
 mod consent;
 mod create;
 mod form;
+mod oauth1;
 mod revoke;
 mod verify;
 
@@ -15,6 +16,7 @@ pub use callback::{CallbackEnd, CallbackError};
 pub use consent::Consent;
 pub use create::{CreatedLink, NewLink, OpenLink};
 pub use form::{FormAnswers, FormEnd};
+pub(crate) use oauth1::consumer;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! What a connector is: where its API lives and how a credential becomes a header.
 
+use keystead_oauth::oauth1::SignatureMethod;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -330,9 +331,25 @@ pub struct OauthSettings {
     /// Account values read after the consent (AK-013).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_auth: Option<PostAuthHook>,
+    /// What OAuth 1.0a needs besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth1: Option<Oauth1Settings>,
     /// Keys this version does not know.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+/// Settings of OAuth 1.0a (RFC 5849) that OAuth 2.0 has no word for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Oauth1Settings {
+    /// Where a flow begins.
+    pub request_token_uri: String,
+    /// How requests are signed.
+    #[serde(default)]
+    pub signature_method: SignatureMethod,
+    /// Calls are signed too; else key and token are sent without a signature, as Trello takes them.
+    #[serde(default = "yes")]
+    pub sign_calls: bool,
 }
 
 const fn yes() -> bool {

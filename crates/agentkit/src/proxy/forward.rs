@@ -143,7 +143,8 @@ impl AgentKit {
         };
         match call.body {
             ProxyBody::Streamed(body) => {
-                let request = outgoing.request(&fresh, body)?;
+                let mut request = outgoing.request(&fresh, body)?;
+                self.sign(&fresh, &mut request, None)?;
                 let response = self.http().stream(request, outgoing.limits()).await?;
                 if response.status() == StatusCode::UNAUTHORIZED && fresh.is_refreshable() {
                     // The body is gone, so this answer stands; the next call has a new token.
@@ -168,7 +169,8 @@ impl AgentKit {
         let mut refreshed = false;
         let mut attempt = 0;
         loop {
-            let request = outgoing.request(&grounds, RequestBody::from(body.clone()))?;
+            let mut request = outgoing.request(&grounds, RequestBody::from(body.clone()))?;
+            self.sign(&grounds, &mut request, Some(&body))?;
             let result = self.http().stream(request, outgoing.limits()).await;
             let refused =
                 matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
@@ -337,12 +339,7 @@ impl Outgoing {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static("developer-token"), value);
         }
-        let consumer_key = grounds
-            .connection
-            .settings
-            .client_id
-            .as_deref()
-            .unwrap_or("");
+        let consumer_key = grounds.client_id();
         let credentials = credential_headers(&grounds.pattern, &grounds.credential, consumer_key)
             .map_err(|missing| {
             Error::field(&missing.0, "has no value on the connected account")

@@ -120,6 +120,17 @@ impl AgentKit {
     }
 }
 
+impl Grounds {
+    /// Id of the client the grant was issued to, or of the connection's (AK-108).
+    pub(crate) fn client_id(&self) -> &str {
+        let own = self.connection.settings.client_id.as_deref();
+        match &self.credential.client {
+            Some(client) => &client.client_id,
+            None => own.unwrap_or(""),
+        }
+    }
+}
+
 /// The client a grant was issued to. When the connection still has the same client id its
 /// current secret is used, since that one may have been rotated (AK-108).
 pub(super) fn client_of(grounds: &Grounds) -> Option<GrantClient> {

@@ -37,6 +37,7 @@ pub(crate) fn credential_headers(
     };
     match pattern.kind {
         AuthKind::NoAuth => Ok(Vec::new()),
+        kind if is_signed(kind, pattern) => Ok(Vec::new()),
         AuthKind::Basic => {
             let username = mutated(pattern, "username", credential.detail("username"));
             let password = mutated(pattern, "password", credential.detail("password"));
@@ -71,6 +72,16 @@ pub(crate) fn credential_headers(
             ))])
         }
     }
+}
+
+/// Whether each request is signed as a whole instead of carrying a header made from the credential
+/// alone.
+fn is_signed(kind: AuthKind, pattern: &AuthPattern) -> bool {
+    let oauth1 = pattern
+        .oauth_config
+        .as_ref()
+        .and_then(|oauth| oauth.oauth1.as_ref());
+    kind == AuthKind::TrelloOauth1 && oauth1.is_some_and(|settings| settings.sign_calls)
 }
 
 /// Each field with a header name is sent in exactly that header (AK-008a).

@@ -8,6 +8,7 @@ mod headers;
 mod mint;
 mod refresh;
 mod seal;
+mod signing;
 
 pub use credential::{Credential, GrantClient, StoredCredential};
 pub(crate) use exchange::{ExchangeError, TokenCall};

@@ -14,6 +14,7 @@ mod forms;
 mod grants;
 mod links;
 mod lists;
+mod oauth1;
 mod proxy;
 mod refresh;
 mod refresh_failures;

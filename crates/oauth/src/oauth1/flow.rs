@@ -127,45 +127,6 @@ fn token_pair(answer: &Answer<'_>) -> Result<(TokenPair, Document), TokenFailure
     Ok((pair, document))
 }
 
-/// Trello's token route: the user comes back with a token in the fragment, nothing is signed. A
-/// page must read the fragment and post it to the server.
-///
-/// `return_url` should carry the state of the flow, since Trello has no parameter for it. `extra`
-/// holds `expiration` and `callback_method`.
-///
-/// # Errors
-/// [`AuthorizeError`].
-pub fn trello_authorize_url(
-    endpoint: &str,
-    key: &str,
-    app_name: &str,
-    scopes: &[String],
-    return_url: &str,
-    extra: &[(String, String)],
-) -> Result<Url, AuthorizeError> {
-    let scope = scopes.join(",");
-    let mut pairs = vec![
-        ("response_type", "token"),
-        ("key", key),
-        ("name", app_name),
-        ("return_url", return_url),
-    ];
-    pairs.extend(Some(("scope", scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
-    for (name, value) in extra {
-        match name.as_str() {
-            "response_type" if value == "token" => (),
-            "response_type" | "key" | "name" | "return_url" => {
-                return Err(AuthorizeError::Reserved(name.clone()));
-            }
-            taken if pairs.iter().any(|(other, _)| *other == taken) => {
-                return Err(AuthorizeError::Repeated(name.clone()));
-            }
-            name => pairs.push((name, value)),
-        }
-    }
-    with_query(endpoint, &pairs)
-}
-
 /// `Authorization` header of a Trello call: key and token, unsigned.
 pub fn trello_header(key: &str, token: &Secret<String>) -> Secret<String> {
     header(&[("oauth_consumer_key", key), ("oauth_token", token.expose())])
@@ -174,7 +135,7 @@ pub fn trello_header(key: &str, token: &Secret<String>) -> Secret<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FailureKind;
+    use crate::{FailureKind, oauth1::SignatureMethod};
     use keystead_types::{Rng, Timestamp};
 
     #[derive(Debug)]
@@ -204,6 +165,7 @@ mod tests {
         let consumer = Consumer {
             key: "key",
             secret: &consumer_secret,
+            method: SignatureMethod::HmacSha1,
         };
         let stamp = Stamp::new(Timestamp::from_secs(1_000), &Fixed);
 
@@ -284,31 +246,6 @@ mod tests {
 
     #[test]
     fn trello_needs_no_signature() {
-        let extra = [
-            ("expiration", "never"),
-            ("callback_method", "fragment"),
-            ("response_type", "token"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let build = |extra: &[(String, String)]| {
-            let scopes = ["read".to_owned(), "write".to_owned()];
-            trello_authorize_url(
-                "https://trello.test/1/authorize",
-                "k1",
-                "My app",
-                &scopes,
-                "https://id.test/cb",
-                extra,
-            )
-        };
-        assert_eq!(
-            build(&extra).unwrap().as_str(),
-            "https://trello.test/1/authorize?response_type=token&key=k1&name=My%20app\
-             &return_url=https%3A%2F%2Fid.test%2Fcb&scope=read%2Cwrite&expiration=never&callback_method=fragment"
-        );
-        for name in ["return_url", "key", "scope"] {
-            assert!(build(&[(name.to_owned(), "x".to_owned())]).is_err());
-        }
         assert_eq!(
             trello_header("k1", &secret("t\"1")).expose(),
             "OAuth oauth_consumer_key=\"k1\", oauth_token=\"t%221\""

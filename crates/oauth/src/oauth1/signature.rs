@@ -2,6 +2,7 @@ use crate::encode::{pairs, percent};
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::*};
 use keystead_types::{Rng, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -12,6 +13,29 @@ pub struct Consumer<'a> {
     pub key: &'a str,
     /// Consumer secret.
     pub secret: &'a Secret<String>,
+    /// How it signs.
+    pub method: SignatureMethod,
+}
+
+/// How requests are signed (section 3.4). RSA-SHA1 is left out: no provider we know of asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum SignatureMethod {
+    /// A hash of the request, keyed with both secrets.
+    #[default]
+    #[serde(rename = "HMAC-SHA1")]
+    HmacSha1,
+    /// The secrets themselves; over TLS only.
+    #[serde(rename = "PLAINTEXT")]
+    Plaintext,
+}
+
+impl SignatureMethod {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha1 => "HMAC-SHA1",
+            Self::Plaintext => "PLAINTEXT",
+        }
+    }
 }
 
 /// A token and its secret.
@@ -42,10 +66,16 @@ impl Stamp {
     }
 }
 
-/// The URL cannot be signed.
+/// The request cannot be signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the URL to sign must be an absolute http or https address")]
-pub struct SignatureError;
+pub enum SignatureError {
+    /// Not a web address.
+    #[error("the URL to sign must be an absolute http or https address")]
+    Url,
+    /// PLAINTEXT would show the secrets to the network (section 3.4.4).
+    #[error("the signature method PLAINTEXT needs an https address")]
+    NotEncrypted,
+}
 
 /// A request to be signed.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +89,7 @@ pub struct SignedRequest<'a> {
 }
 
 impl SignedRequest<'_> {
-    /// Makes the `Authorization` header with an HMAC-SHA1 signature (section 3.4.2).
+    /// Makes the `Authorization` header with a signature (section 3.5.1).
     ///
     /// # Errors
     /// [`SignatureError`].
@@ -84,7 +114,7 @@ impl SignedRequest<'_> {
         let mut protocol = vec![
             ("oauth_consumer_key", consumer.key),
             ("oauth_nonce", &stamp.nonce),
-            ("oauth_signature_method", "HMAC-SHA1"),
+            ("oauth_signature_method", consumer.method.as_str()),
             ("oauth_timestamp", &seconds),
         ];
         protocol.extend(token.map(|pair| ("oauth_token", pair.token.expose().as_str())));
@@ -94,17 +124,26 @@ impl SignedRequest<'_> {
         let encoded = |secret: &Secret<String>| Zeroizing::new(percent(secret.expose()));
         let token_secret = token.map(|pair| encoded(&pair.secret)).unwrap_or_default();
         let key = Zeroizing::new([&encoded(consumer.secret), "&", &token_secret].concat());
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes());
-        let signature = BASE64_STANDARD.encode(hmac::sign(&key, base.as_bytes()));
+        let signature = Zeroizing::new(match consumer.method {
+            SignatureMethod::HmacSha1 => {
+                let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes());
+                BASE64_STANDARD.encode(hmac::sign(&key, base.as_bytes()))
+            }
+            // SECURITY: what is sent are the secrets, so nothing but TLS may carry them.
+            SignatureMethod::Plaintext if !is_encrypted(self.url) => {
+                return Err(SignatureError::NotEncrypted);
+            }
+            SignatureMethod::Plaintext => key.to_string(),
+        });
         protocol.push(("oauth_signature", &signature));
         Ok(header(&protocol))
     }
 
     /// Section 3.4.1.
     fn base_string(&self, protocol: &[(&str, &str)]) -> Result<String, SignatureError> {
-        let mut url = Url::parse(self.url).map_err(|_| SignatureError)?;
+        let mut url = Url::parse(self.url).map_err(|_| SignatureError::Url)?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(SignatureError);
+            return Err(SignatureError::Url);
         }
         let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let encoded = |name: &str, value: &str| (percent(name), percent(value));
@@ -132,6 +171,10 @@ impl SignedRequest<'_> {
     }
 }
 
+fn is_encrypted(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
 /// `OAuth a="1", b="2"` (section 3.5.1).
 pub(super) fn header(parameters: &[(&str, &str)]) -> Secret<String> {
     let parameters: Vec<String> = parameters
@@ -143,7 +186,7 @@ pub(super) fn header(parameters: &[(&str, &str)]) -> Secret<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Consumer, SignatureError, SignedRequest, Stamp, TokenPair};
+    use super::{Consumer, SignatureError, SignatureMethod, SignedRequest, Stamp, TokenPair};
     use keystead_types::Secret;
 
     fn secret(text: &str) -> Secret<String> {
@@ -184,6 +227,7 @@ mod tests {
         let consumer = Consumer {
             key: "dpf43f3p2l4k3l03",
             secret: &consumer_secret,
+            method: SignatureMethod::HmacSha1,
         };
 
         let temporary = TokenPair {
@@ -237,12 +281,61 @@ mod tests {
         );
     }
 
+    /// RFC 5849, section 2.1: its example of a PLAINTEXT request.
+    #[test]
+    fn plaintext_is_both_secrets_over_tls_only() {
+        let consumer_secret = secret("ja893SD9");
+        let consumer = Consumer {
+            key: "jd83jd92dhsh93js",
+            secret: &consumer_secret,
+            method: SignatureMethod::Plaintext,
+        };
+        let stamp = Stamp {
+            seconds: 1,
+            nonce: "n".into(),
+        };
+        let signed = |url, token: Option<&TokenPair>| {
+            let request = SignedRequest {
+                method: "POST",
+                url,
+                form: &[],
+            };
+            request.authorization(&consumer, token, &stamp)
+        };
+        let header = signed("https://server.example.com/request", None).unwrap();
+        assert!(
+            header
+                .expose()
+                .contains(r#"oauth_signature_method="PLAINTEXT""#)
+        );
+        assert!(
+            header
+                .expose()
+                .ends_with(r#"oauth_signature="ja893SD9%26""#)
+        );
+        let pair = TokenPair {
+            token: secret("hdk48Djdsa"),
+            secret: secret("xyz4992k83j47x0b"),
+        };
+        let header = signed("https://server.example.com/token", Some(&pair)).unwrap();
+        assert!(
+            header
+                .expose()
+                .ends_with(r#"oauth_signature="ja893SD9%26xyz4992k83j47x0b""#)
+        );
+        assert_eq!(
+            signed("http://server.example.com/token", Some(&pair)).unwrap_err(),
+            SignatureError::NotEncrypted
+        );
+    }
+
     #[test]
     fn only_web_addresses_are_signed() {
         let consumer_secret = secret("s");
         let consumer = Consumer {
             key: "k",
             secret: &consumer_secret,
+            method: SignatureMethod::HmacSha1,
         };
         let stamp = Stamp {
             seconds: 1,
@@ -256,7 +349,7 @@ mod tests {
             };
             assert_eq!(
                 request.authorization(&consumer, None, &stamp).unwrap_err(),
-                SignatureError
+                SignatureError::Url
             );
         }
     }

@@ -1,6 +1,6 @@
 //! The provider's API: something to call with the credentials it handed out.
 
-use super::{Provider, User, log::Event, sha256, short_hash, token};
+use super::{Provider, User, log::Event, oauth1, sha256, short_hash, token};
 use aws_lc_rs::digest;
 use axum::{
     Extension, Json, Router,
@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use keystead_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -30,7 +31,7 @@ const ITEM_LIMIT: usize = 10_000;
 /// Who calls.
 #[derive(Clone, Debug, Serialize)]
 struct Principal {
-    /// `bearer`, `basic` or `api_key`.
+    /// `bearer`, `basic`, `api_key`, `oauth1`, or `oauth1_signed` for a call whose signature fits.
     kind: &'static str,
     subject: String,
     scope: String,
@@ -68,16 +69,16 @@ pub(crate) fn router(provider: &Provider) -> Router<Provider> {
 }
 
 /// Lets a request with a live credential through, and logs the call.
-async fn authenticate(
-    State(provider): State<Provider>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+async fn authenticate(State(provider): State<Provider>, request: Request, next: Next) -> Response {
+    let (mut request, signed) = oauth1::read(request).await;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let credential = token::bearer(request.headers()).map(str::to_owned);
     let principal = {
         let mut state = provider.state();
-        let principal = identify(&provider, &state, request.headers());
+        let principal = match &signed {
+            Some(signed) => oauth1_principal(&mut state, signed, provider.now()),
+            None => identify(&provider, &state, request.headers()),
+        };
         principal.filter(|_| !state.chaos.take_unauthorized())
     };
     let response = if let Some(principal) = &principal {
@@ -108,6 +109,23 @@ async fn authenticate(
     state.log.counters.api_unauthorized += u64::from(response.status() == StatusCode::UNAUTHORIZED);
     state.log.add(provider.now(), event);
     response
+}
+
+fn oauth1_principal(
+    state: &mut super::State,
+    signed: &oauth1::Signed,
+    now: Timestamp,
+) -> Option<Principal> {
+    let token = oauth1::caller(state, signed, now)?;
+    Some(Principal {
+        kind: if signed.has_signature() {
+            "oauth1_signed"
+        } else {
+            "oauth1"
+        },
+        subject: token.subject,
+        scope: token.scope,
+    })
 }
 
 fn identify(provider: &Provider, state: &super::State, headers: &HeaderMap) -> Option<Principal> {

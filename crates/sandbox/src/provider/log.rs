@@ -80,6 +80,8 @@ pub(crate) struct Counters {
     pub(crate) reuse_detections: u64,
     pub(crate) revoked_families: u64,
     pub(crate) client_credentials: u64,
+    pub(crate) temporary_credentials: u64,
+    pub(crate) oauth1_tokens: u64,
     pub(crate) api_calls: u64,
     pub(crate) api_unauthorized: u64,
 }
