@@ -17,6 +17,13 @@ pub const CONNECT: Cookie = Cookie {
     name: "__Host-sk_connect",
     max_age_secs: 900,
 };
+/// The link that was opened, so that a page that tells of a failure can offer it again (AK-310).
+///
+/// SECURITY: it is in the browser's history already, and script cannot read it here.
+pub const LINK: Cookie = Cookie {
+    name: "__Host-sk_link",
+    max_age_secs: 3_600,
+};
 /// The session of the hosted credential form (specification 3.2).
 pub const PORTAL: Cookie = Cookie {
     name: "__Host-sk_portal",

@@ -37,6 +37,7 @@ pub(crate) fn reference(deps: &Deps) -> String {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        let is_member = matches!(self, Self::Forbidden(_));
         let (status, title, text, advice, reference) = match self {
             Self::Forged => (
                 StatusCode::FORBIDDEN,
@@ -100,12 +101,20 @@ impl IntoResponse for Failure {
                 reference,
             ),
         };
+        // Whoever is told to go back may be an end user, who has no dashboard.
+        let start = !matches!(
+            status,
+            StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::METHOD_NOT_ALLOWED
+        ) || is_member;
         let page = OutcomePage {
             outcome: Outcome::Failure,
             title: title.to_owned(),
             text,
             advice: advice.to_owned(),
-            actions: vec![Action::link("To the start page", "/dashboard")],
+            actions: start
+                .then(|| Action::link("To the start page", "/dashboard"))
+                .into_iter()
+                .collect(),
             code: String::new(),
             reference,
         };

@@ -224,12 +224,10 @@ impl HostedConnect {
             CallbackError::Denied(denial) => ConnectError::Provider {
                 code: denial.code,
                 provider: provider().await,
-                retry: None,
             },
             CallbackError::Exchange(_) | CallbackError::PostAuth(_) => ConnectError::Exchange {
                 description: error.to_string(),
                 provider: provider().await,
-                retry: None,
             },
             CallbackError::NoVerifyUrl => ConnectError::Configuration {
                 description: error.to_string(),

@@ -257,8 +257,6 @@ pub enum ConnectError {
         code: String,
         /// Name of the service.
         provider: String,
-        /// The link to try again with, while it is valid.
-        retry: Option<Link>,
     },
     /// The code could not be exchanged, or what follows the exchange failed (AK-311).
     #[error("the exchange failed: {description}")]
@@ -267,8 +265,6 @@ pub enum ConnectError {
         description: String,
         /// Name of the service.
         provider: String,
-        /// The link to try again with, while it is valid.
-        retry: Option<Link>,
     },
     /// The application is not set up for this (AK-324).
     #[error("configuration: {description}")]

@@ -84,11 +84,15 @@ pub(super) fn again(
 
 /// Address of a link, on this host.
 pub(super) fn address(link: &Link) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
+    format!("/oauth/connect?{}", query(link))
+}
+
+/// A link as the query of its address.
+pub(super) fn query(link: &Link) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
         .append_pair("token", link.token.expose())
         .append_pair("state", &link.state)
-        .finish();
-    format!("/oauth/connect?{query}")
+        .finish()
 }
 
 fn lead(form: &ConnectForm) -> String {

@@ -18,15 +18,21 @@ pub(super) fn connected() -> OutcomePage {
     }
 }
 
-/// Status and page of a failure. `reference` is a number that the log holds too.
-pub(super) fn failed(error: &ConnectError, reference: String) -> (StatusCode, OutcomePage) {
+/// Status and page of a failure. `reference` is a number that the log holds too; `link` is the one
+/// this browser opened, if it is known.
+pub(super) fn failed(
+    error: &ConnectError,
+    reference: String,
+    link: Option<&Link>,
+) -> (StatusCode, OutcomePage) {
     let (status, outcome, code, [title, text, advice]) = words(error);
     let page = OutcomePage {
         outcome,
         title,
         text,
         advice,
-        actions: retry(error)
+        actions: link
+            .filter(|_| is_worth_another_try(error))
             .map(address)
             .map(|to| Action::link("Try again", to).primary())
             .into_iter()
@@ -37,12 +43,17 @@ pub(super) fn failed(error: &ConnectError, reference: String) -> (StatusCode, Ou
     (status, page)
 }
 
-fn retry(error: &ConnectError) -> Option<&Link> {
+/// Whether the same link can end better. When it is spent, its page says so.
+const fn is_worth_another_try(error: &ConnectError) -> bool {
     match error {
-        ConnectError::Provider { retry, .. } | ConnectError::Exchange { retry, .. } => {
-            retry.as_ref()
-        }
-        _ => None,
+        ConnectError::Provider { .. }
+        | ConnectError::Exchange { .. }
+        | ConnectError::InvalidState
+        | ConnectError::TooManyRequests
+        | ConnectError::Internal(_) => true,
+        ConnectError::SessionExpired
+        | ConnectError::Configuration { .. }
+        | ConnectError::ConnectionUnavailable => false,
     }
 }
 
@@ -72,11 +83,10 @@ fn words(error: &ConnectError) -> (StatusCode, Outcome, String, [String; 3]) {
                 "Open the link again in the same browser, and finish there.",
             ],
         ),
-        ConnectError::Provider { code, provider, .. } => refused(code, provider),
+        ConnectError::Provider { code, provider } => refused(code, provider),
         ConnectError::Exchange {
             description,
             provider,
-            ..
         } => page(
             StatusCode::BAD_GATEWAY,
             Outcome::Failure,

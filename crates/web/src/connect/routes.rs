@@ -77,6 +77,20 @@ fn link(query: Option<&str>) -> Link {
     }
 }
 
+/// Remembers the link for pages that tell of a failure. One that no cookie can hold is not ours.
+fn remember(mut response: Response, link: &Link) -> Response {
+    if let Some(cookie) = cookies::LINK.set(&form::query(link)) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The link that this browser opened last.
+fn opened(headers: &HeaderMap) -> Option<Link> {
+    let query = cookies::LINK.read(headers)?;
+    Some(link(Some(query.expose())))
+}
+
 async fn open(
     State(deps): State<Deps>,
     headers: HeaderMap,
@@ -91,14 +105,16 @@ async fn open(
     {
         Ok(Opened::Provider(consent)) => {
             let response = redirect(StatusCode::FOUND, consent.url.as_str());
-            set_cookie(response, cookies::CONNECT, consent.connect.expose())
+            let response = set_cookie(response, cookies::CONNECT, consent.connect.expose());
+            remember(response, &link)
         }
         Ok(Opened::Form { form, portal }) => {
             let token = csrf::token(&deps, cookies::PORTAL, portal.expose());
             let page = html(StatusCode::OK, &form::page(&form, &link, token));
-            set_cookie(page, cookies::PORTAL, portal.expose())
+            let page = set_cookie(page, cookies::PORTAL, portal.expose());
+            remember(page, &link)
         }
-        Err(error) => failed(&deps, &error),
+        Err(error) => failed(&deps, &error, Some(&link)),
     }
 }
 
@@ -126,7 +142,7 @@ async fn submit(
         }
         Ok(Submitted::Provider(consent)) => hand_off(consent),
         Ok(Submitted::Finished(end)) => cookies_gone(finished(end)),
-        Err(error) => failed(&deps, &error),
+        Err(error) => failed(&deps, &error, Some(&link)),
     }
 }
 
@@ -149,8 +165,9 @@ async fn callback(
     Path(connection): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
+    let opened = opened(&headers);
     let Ok(connection) = connection.parse::<ConnectionId>() else {
-        return failed(&deps, &ConnectError::InvalidState);
+        return failed(&deps, &ConnectError::InvalidState, opened.as_ref());
     };
     let browser = browser(&headers, &extensions);
     match deps
@@ -161,7 +178,7 @@ async fn callback(
         // The sign-in that follows still needs the connect cookie.
         Ok(end @ Finished::SignIn { .. }) => finished(end),
         Ok(end) => cookies_gone(finished(end)),
-        Err(error) => failed(&deps, &error),
+        Err(error) => failed(&deps, &error, opened.as_ref()),
     }
 }
 
@@ -227,7 +244,7 @@ async fn verify_member(
     {
         Ok(end @ Finished::SignIn { .. }) => finished(end),
         Ok(end) => cookies_gone(finished(end)),
-        Err(error) => failed(&deps, &error),
+        Err(error) => failed(&deps, &error, opened(&headers).as_ref()),
     }
 }
 
@@ -259,7 +276,7 @@ fn finished(end: Finished) -> Response {
 }
 
 fn cookies_gone(mut response: Response) -> Response {
-    let cleared = [cookies::CONNECT, cookies::PORTAL]
+    let cleared = [cookies::CONNECT, cookies::PORTAL, cookies::LINK]
         .into_iter()
         .filter_map(cookies::Cookie::clear);
     for cookie in cleared {
@@ -269,13 +286,13 @@ fn cookies_gone(mut response: Response) -> Response {
 }
 
 /// The page, and one line in the log with the same reference.
-fn failed(deps: &Deps, error: &ConnectError) -> Response {
+fn failed(deps: &Deps, error: &ConnectError, link: Option<&Link>) -> Response {
     let reference = reference(deps);
     if let ConnectError::Internal(cause) = error {
         tracing::error!(%reference, %cause, "hosted page failed");
     } else {
         tracing::info!(%reference, %error, "hosted page refused");
     }
-    let (status, page) = outcome::failed(error, reference);
+    let (status, page) = outcome::failed(error, reference, link);
     html(status, &page)
 }

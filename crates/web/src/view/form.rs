@@ -203,7 +203,7 @@ impl Form {
                 _ => None,
             });
             match field {
-                Some(field) => field.error = message,
+                Some(field) => field.error = sentence(&message),
                 None if self.error.is_empty() => self.error = message,
                 None => {
                     self.error.push(' ');
@@ -212,6 +212,27 @@ impl Form {
             }
         }
     }
+}
+
+/// A message of the server as a sentence beside its field. The server names the field and goes on
+/// in lower case, as in "is required".
+fn sentence(message: &str) -> String {
+    let message = message.trim();
+    let verb = message.split(' ').next().unwrap_or_default();
+    let subject = match verb {
+        "is" | "must" | "has" | "cannot" | "can" | "may" | "needs" | "does" => "this ",
+        _ => "",
+    };
+    let stop = if message.ends_with(['.', '!', '?']) || message.is_empty() {
+        ""
+    } else {
+        "."
+    };
+    let text = format!("{subject}{message}{stop}");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 impl Field {
@@ -300,3 +321,21 @@ impl Field {
 
 impl askama::filters::HtmlSafe for Form {}
 impl askama::filters::HtmlSafe for Field {}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn messages_of_the_server_become_sentences() {
+        for (message, shown) in [
+            ("is required", "This is required."),
+            ("must be a URL", "This must be a URL."),
+            ("it must be a host name", "It must be a host name."),
+            ("Enter a name.", "Enter a name."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(message), shown);
+        }
+    }
+}

@@ -84,6 +84,13 @@ pub enum Filter {
     },
 }
 
+impl Table {
+    /// The heading of a column; shown beside each value where rows are shown as cards.
+    fn heading(&self, column: usize) -> &'static str {
+        self.columns.get(column).copied().unwrap_or_default()
+    }
+}
+
 impl Pager {
     /// Whether there is anything to show.
     pub fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The AgentKit pages of the dashboard, use case by use case.
 
-use crate::{browser::TestBrowser, markup, services::wrong_field};
+use crate::{browser::TestBrowser, markup, services::wrong_field, world};
 use http::StatusCode;
 use keystead_proto::v1::{
     connections::{ConnectionType, connection::Settings},
@@ -282,6 +282,36 @@ async fn a_connection_is_created_and_set_up() {
         config.client_secret.as_ref().unwrap().value,
         "canary-secret"
     );
+}
+
+/// DB-087: connections are found by their state and named by their service.
+#[tokio::test]
+async fn connections_are_filtered_by_their_state() {
+    let mut browser = TestBrowser::member();
+    let mut off = world::connection("conn_4", "off", "NOPE:12", ConnectionType::Oauth, 3, false);
+    off.provider_key = "NOPE:12".to_owned();
+    browser.world.connections.lock().unwrap().push(off);
+    for (state, shown) in [
+        ("active", vec!["gmail", "freshdesk"]),
+        ("disabled", vec!["off"]),
+        ("unfinished", vec!["slack-support"]),
+        ("", vec!["gmail", "freshdesk", "off", "slack-support"]),
+    ] {
+        let page = browser
+            .get(&format!("/dashboard/env_1/connections?state={state}"))
+            .await;
+        for name in ["gmail", "freshdesk", "off", "slack-support"] {
+            let row = format!(">{name}</a>");
+            assert_eq!(
+                page.body.contains(&row),
+                shown.contains(&name),
+                "{state}: {name}"
+            );
+        }
+        assert!(!page.body.contains("NOPE:12"), "no raw identifiers");
+    }
+    let page = browser.get("/dashboard/env_1/connections").await;
+    assert!(page.body.contains("<span class=\"sub\">Gmail</span>"));
 }
 
 /// Part of AK-116

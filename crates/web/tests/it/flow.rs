@@ -225,16 +225,11 @@ impl ConnectFlow for TestFlow {
             ("", "bad") => Err(ConnectError::Exchange {
                 description: "Error executing post auth hooks".to_owned(),
                 provider: "Zendesk".to_owned(),
-                retry: None,
             }),
             ("", _) => Ok(Finished::Connected),
             (code, _) => Err(ConnectError::Provider {
                 code: code.to_owned(),
                 provider: "Zendesk".to_owned(),
-                retry: Some(Link {
-                    token: Secret::new("oauth".to_owned()),
-                    state: "s&1".to_owned(),
-                }),
             }),
         }
     }

@@ -303,11 +303,12 @@ async fn a_callback_without_the_cookie_or_with_a_foreign_id_is_refused() {
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
 }
 
-/// AK-310, AK-311
+/// AK-310, AK-311: a safe message, an error id and the same link again, which only this browser knows.
 #[tokio::test]
 async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider() {
+    const AGAIN: &str = "href=\"/oauth/connect?token=oauth&#38;state=s%261\"";
     let mut browser = TestBrowser::new();
-    browser.get("/oauth/connect?token=oauth&state=s").await;
+    browser.get("/oauth/connect?token=oauth&state=s%261").await;
     let page = browser
         .get(&format!(
             "{CALLBACK}?error=access_denied&error_description=canary+call+555&state=s"
@@ -315,12 +316,7 @@ async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider()
         .await;
     page.keep("denied");
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(
-        page.body
-            .contains("href=\"/oauth/connect?token=oauth&#38;state=s%261\""),
-        "{}",
-        page.body
-    );
+    assert!(page.body.contains(AGAIN), "{}", page.body);
     assert!(page.body.contains("Reference:"));
     assert!(!page.body.contains("canary"));
 
@@ -334,6 +330,38 @@ async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider()
     assert!(
         page.body.contains("Error executing post auth hooks")
             && page.body.contains("failed_to_exchange_token")
+    );
+    assert!(page.body.contains(AGAIN));
+
+    let mut other = TestBrowser::new();
+    let page = other
+        .get(&format!("{CALLBACK}?error=access_denied&state=s"))
+        .await;
+    assert!(!page.body.contains("Try again</a>"), "{}", page.body);
+    browser.get(&format!("{CALLBACK}?code=c&state=s")).await;
+    assert!(browser.cookies.is_empty(), "a used link is forgotten");
+}
+
+/// AK-310: what is ours or passes can be tried again; a link that is over cannot.
+#[tokio::test]
+async fn only_a_link_that_may_still_work_is_offered_again() {
+    let mut browser = TestBrowser::new();
+    for (token, offered) in [
+        ("broken", true),
+        ("often", true),
+        ("unknown", false),
+        ("gone", false),
+        ("unready", false),
+    ] {
+        let page = browser
+            .get(&format!("/oauth/connect?token={token}&state=s"))
+            .await;
+        assert_eq!(page.body.contains("Try again</a>"), offered, "{token}");
+        assert!(page.body.contains("Reference:"), "{token}");
+    }
+    assert!(
+        browser.cookies.is_empty(),
+        "only links that opened are kept"
     );
 }
 

@@ -1,7 +1,7 @@
 use super::{SECTION, create, find};
 use crate::{
     csrf::Posted,
-    dashboard::{desk::Desk, json, trouble::Answer, words},
+    dashboard::{connectors::Names, desk::Desk, json, trouble::Answer, words},
     render::html,
     view::{
         Action, Block, Card, CardBody, Cell, Empty, Fact, FactValue, Icon, Monogram, Notice, Page,
@@ -49,14 +49,16 @@ pub(super) async fn link(
 async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -> Page {
     let path = format!("/accounts/{}", account.id);
     let mut page = desk.page(SECTION, account.identifier.clone());
-    page.tile = Some(Monogram::of(&account.provider));
+    let names = Names::load(desk).await;
+    let service = names.of(&account.provider);
+    page.tile = Some(Monogram::of(service));
     page.badge = Some(words::account_state(account.status));
     page.crumbs = vec![desk.crumb("/accounts", "Connected accounts")];
     let active = account.status == i32::from(ConnectorStatus::Active);
-    let label = if active {
-        "Link to authorize again"
-    } else {
-        "Create link"
+    let label = match (active, gives_tokens(account)) {
+        (true, true) => "Link to authorize again",
+        (true, false) => "Link to change the credential",
+        (false, _) => "Create link",
     };
     if account.status != i32::from(ConnectorStatus::Disconnected) {
         page.actions.push(Action::link(
@@ -76,7 +78,7 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
     }
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Details".to_owned(),
-        body: CardBody::Facts(facts(desk, account)),
+        body: CardBody::Facts(facts(desk, account, service)),
         ..Card::default()
     })));
     if let Some(config) = account
@@ -104,7 +106,16 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
     page
 }
 
-fn facts(desk: &Desk, account: &ConnectedAccount) -> Vec<Fact> {
+/// Whether the service issues tokens that end and are refreshed; an API key is neither.
+fn gives_tokens(account: &ConnectedAccount) -> bool {
+    use ConnectorType as K;
+    matches!(
+        ConnectorType::try_from(account.authorization_type).unwrap_or_default(),
+        K::Oauth | K::OauthM2m | K::GoogleDwd | K::SmartFhir
+    )
+}
+
+fn facts(desk: &Desk, account: &ConnectedAccount, service: &str) -> Vec<Fact> {
     let kind = ConnectorType::try_from(account.authorization_type).unwrap_or_default();
     let connection = FactValue::Link {
         href: desk.path(&format!("/connections/{}", account.connection_id)),
@@ -112,7 +123,7 @@ fn facts(desk: &Desk, account: &ConnectedAccount) -> Vec<Fact> {
     };
     let mut facts = vec![
         Fact::new("Connection", connection),
-        Fact::text("Service", account.provider.clone()),
+        Fact::text("Service", service),
         Fact::text("Sign-in", words::auth_type(kind.as_str_name())),
     ];
     if let Some(scopes) = scopes(account) {
@@ -121,17 +132,15 @@ fn facts(desk: &Desk, account: &ConnectedAccount) -> Vec<Fact> {
     if account.is_org_wide_credential {
         facts.push(Fact::text("Used for", "Everybody who agreed"));
     }
-    facts.push(
-        Fact::new(
-            "Token expires",
-            words::time_fact(account.token_expires_at.as_ref(), "Not known"),
-        )
-        .note(if account.token_expires_at.is_some() {
+    let ends = account.token_expires_at.as_ref();
+    if ends.is_some() || gives_tokens(account) {
+        let fact = Fact::new("Token expires", words::time_fact(ends, "Not known"));
+        facts.push(fact.note(if ends.is_some() {
             "It is refreshed by itself before that."
         } else {
             ""
-        }),
-    );
+        }));
+    }
     facts.push(Fact::new(
         "Last used",
         words::time_fact(account.last_used_at.as_ref(), "Never"),

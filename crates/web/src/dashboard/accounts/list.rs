@@ -1,6 +1,6 @@
 use super::SECTION;
 use crate::{
-    dashboard::{desk::Desk, trouble::Answer, words},
+    dashboard::{connectors::Names, desk::Desk, trouble::Answer, words},
     render::html,
     view::{Action, Block, Cell, Choice, Empty, Filter, Icon, Pager, Table},
 };
@@ -33,6 +33,7 @@ pub(super) async fn show(desk: Desk) -> Answer {
         .list_connected_accounts(request)
         .await?
         .into_inner();
+    let names = Names::load(&desk).await;
     let filtered = FILTERS.iter().any(|name| desk.query.has(name));
     let add = || Action::link("Connect an account", desk.path("/accounts/new")).primary();
     let mut page = desk.page(SECTION, "Connected accounts");
@@ -64,7 +65,7 @@ pub(super) async fn show(desk: Desk) -> Answer {
         rows: found
             .connected_accounts
             .iter()
-            .map(|account| row(&desk, account))
+            .map(|account| row(&desk, &names, account))
             .collect(),
         empty: Some(empty),
         pager: pager(
@@ -117,19 +118,20 @@ async fn filters(desk: &Desk) -> Vec<Filter> {
     ]
 }
 
-fn row(desk: &Desk, account: &ConnectedAccountForList) -> Vec<Cell> {
+fn row(desk: &Desk, names: &Names, account: &ConnectedAccountForList) -> Vec<Cell> {
     let (tone, state) = words::account_state(account.status);
+    let service = names.of(&account.provider);
     let who = if account.is_org_wide_credential {
         "Shared by everybody"
     } else {
-        &account.provider
+        service
     };
     vec![
         words::lead(
             desk.path(&format!("/accounts/{}", account.id)),
             &account.identifier,
             who,
-            &account.provider,
+            service,
         ),
         Cell::Text(account.connector.clone()),
         Cell::Badge(tone, state),

@@ -4,6 +4,7 @@ use super::{
 };
 use crate::{
     dashboard::{
+        connectors::Names,
         desk::Desk,
         trouble::{Answer, Trouble},
         words,
@@ -74,7 +75,9 @@ pub(super) async fn page(
     let path = format!("/connections/{}", connection.id);
     let called = name(connection);
     let mut page = desk.page(SECTION, called.clone());
-    page.tile = Some(Monogram::of(&connection.provider_key));
+    let names = Names::load(desk).await;
+    let service = names.of(&connection.provider_key);
+    page.tile = Some(Monogram::of(service));
     page.badge = Some(words::connection_state(
         connection.status,
         connection.enabled,
@@ -111,7 +114,7 @@ pub(super) async fn page(
     }
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Details".to_owned(),
-        body: CardBody::Facts(facts(desk, connection).await),
+        body: CardBody::Facts(facts(desk, connection, service).await),
         ..Card::default()
     })));
     page.blocks.push(Block::Card(Box::new(Card {
@@ -136,7 +139,7 @@ pub(super) async fn page(
     Ok(page)
 }
 
-async fn facts(desk: &Desk, connection: &Connection) -> Vec<Fact> {
+async fn facts(desk: &Desk, connection: &Connection, service: &str) -> Vec<Fact> {
     let kind = ConnectionType::try_from(connection.r#type).unwrap_or_default();
     let everybody = connection.auth_mode == i32::from(ConnectionAuthMode::OrgWide);
     let mut facts = Vec::new();
@@ -159,7 +162,7 @@ async fn facts(desk: &Desk, connection: &Connection) -> Vec<Fact> {
         "Connector",
         FactValue::Link {
             href: connector,
-            text: connection.provider_key.clone(),
+            text: service.to_owned(),
         },
     ));
     facts.push(Fact::text("Sign-in", words::auth_type(kind.as_str_name())));

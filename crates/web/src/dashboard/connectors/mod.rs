@@ -8,7 +8,7 @@ mod edit;
 mod form;
 mod pattern;
 
-pub(super) use pattern::{Connector, find, list_all};
+pub(super) use pattern::{Connector, Names, find, list_all};
 
 use crate::{
     Deps,

@@ -4,6 +4,7 @@ use keystead_proto::v1::providers::{
     ListProvidersRequest, Provider, ProviderType, list_providers_request::Filter,
 };
 use serde_json::Value as Json;
+use std::collections::HashMap;
 
 /// A connector with its auth patterns as JSON.
 pub(crate) struct Connector {
@@ -101,6 +102,36 @@ pub(crate) async fn list_all(desk: &Desk) -> Result<Vec<Connector>, Trouble> {
         key(a).cmp(&key(b))
     });
     Ok(connectors)
+}
+
+/// What connectors are called, by their identifiers.
+pub(crate) struct Names(HashMap<String, String>);
+
+impl Names {
+    /// Of every connector of the environment. Lists that show connectors beside other things are
+    /// for members who may not see the catalogue too: they get identifiers.
+    pub(crate) async fn load(desk: &Desk) -> Self {
+        let known = list_all(desk).await.unwrap_or_default();
+        Self(
+            known
+                .into_iter()
+                .map(|connector| {
+                    let provider = connector.provider;
+                    (provider.identifier, provider.display_name)
+                })
+                .collect(),
+        )
+    }
+
+    /// The name of a connector. A number at the end of an identifier only makes it unique.
+    pub(crate) fn of<'a>(&'a self, identifier: &'a str) -> &'a str {
+        match self.0.get(identifier) {
+            Some(name) => name,
+            None => identifier
+                .split_once(':')
+                .map_or(identifier, |(word, _)| word),
+        }
+    }
 }
 
 /// One connector by its identifier.
