@@ -73,7 +73,7 @@ async fn started(test: &TestDb, calls: Calls) -> (App, Connection) {
 }
 
 on_both_engines! {
-    /// AK-005, AK-105, 3.1: from the link to calls in the user's name, with key and token alone.
+    /// Part of AK-005, part of AK-105, 3.1: from the link to calls in the user's name, with key and token alone.
     async fn a_consent_connects_the_account(test: TestDb) {
         let (app, connection) = started(&test, Calls::AsTrelloTakesThem).await;
         let link = app.link("sandbox", "ada").await;
@@ -105,7 +105,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("oauth1_tokens").await, 1);
     }
 
-    /// AK-005, RFC 5849 section 3.4: where the connector says so each call is signed, with its query
+    /// Part of AK-005, RFC 5849 section 3.4: where the connector says so each call is signed, with its query
     /// and its form; and never twice with the same nonce.
     async fn calls_are_signed(test: TestDb) {
         let (app, connection) = started(&test, Calls::Signed).await;
@@ -139,7 +139,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("api_calls").await, before);
     }
 
-    /// AK-309, 4.3: the callback is bound to browser, connection and flow, and works once.
+    /// Part of AK-309, 4.3: the callback is bound to browser, connection and flow, and works once.
     async fn a_state_works_once_in_its_browser_and_connection(test: TestDb) {
         let (app, connection) = started(&test, Calls::AsTrelloTakesThem).await;
         let other = app.oauth_with("other", app.oauth_pattern(), json!({}), |_| {}).await;
@@ -228,7 +228,7 @@ on_both_engines! {
     }
 }
 
-/// AK-001, AK-105: Trello's pack begins with a request token, and its calls are not signed.
+/// Part of AK-001, part of AK-105: Trello's pack begins with a request token, and its calls are not signed.
 #[test]
 fn trello_has_the_three_legged_flow() {
     let catalogue = Catalogue::embedded();

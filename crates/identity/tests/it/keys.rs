@@ -69,7 +69,7 @@ on_both_engines! {
         }
     }
 
-    /// LG-007, MC-313: a client that read the key set after the last rotation must know the key.
+    /// LG-007, part of MC-313: a client that read the key set after the last rotation must know the key.
     async fn keys_are_not_rotated_twice_in_a_week(test: TestDb) {
         let app = App::started(&test).await;
         let first = app.ctx.signing_keys(app.env()).await.unwrap();
@@ -93,7 +93,7 @@ on_both_engines! {
         assert_ne!(restarted.signing_keys(app.env()).await.unwrap().active_kid(), first.active_kid());
     }
 
-    /// MC-313: after a leak nothing that the key signed is believed.
+    /// Part of MC-313: after a leak nothing that the key signed is believed.
     async fn an_emergency_takes_the_keys_away_at_once(test: TestDb) {
         let app = App::started(&test).await;
         let before = app.ctx.signing_keys(app.env()).await.unwrap();
@@ -104,7 +104,7 @@ on_both_engines! {
         assert!(!kids(&after.jwks).contains(&before.active_kid().to_owned()));
     }
 
-    /// MC-313: scheduled rotation, once for all nodes, only where keys are in use.
+    /// Part of MC-313: scheduled rotation, once for all nodes, only where keys are in use.
     async fn keys_rotate_on_schedule_and_once(test: TestDb) {
         let app = App::started(&test).await;
         let (unused, gone) = (app.another_environment("Unused").await, app.another_environment("Gone").await);

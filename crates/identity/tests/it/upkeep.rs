@@ -54,7 +54,7 @@ async fn taken(test: &TestDb, table: &str, filter: &str) -> u64 {
 }
 
 on_both_engines! {
-    /// DB-250: what nothing looks at any more goes, what lives or is waited for stays.
+    /// Part of DB-250: what nothing looks at any more goes, what lives or is waited for stays.
     async fn expired_rows_are_removed_and_live_ones_stay(test: TestDb) {
         let app = App::started(&test).await;
         account(&test, &app).await;
@@ -85,7 +85,7 @@ on_both_engines! {
         }
     }
 
-    /// DB-250
+    /// Part of DB-250
     async fn what_is_to_be_kept_for_ever_stays(test: TestDb) {
         let app = App::started(&test).await;
         account(&test, &app).await;
@@ -117,7 +117,7 @@ on_both_engines! {
         assert_eq!(transactions, 2 + 8 + 2, "lease, tables, two batches");
     }
 
-    /// DB-205: one node at a time, and another takes over from one that died.
+    /// Part of DB-205: one node at a time, and another takes over from one that died.
     async fn one_node_at_a_time_tidies_up(test: TestDb) {
         let app = App::started(&test).await;
         let (other, clock) = context(&test, ROOT_KEY, 2);

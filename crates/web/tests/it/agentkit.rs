@@ -159,7 +159,7 @@ async fn a_connector_can_be_emptied_and_its_direct_calls_switched_off() {
     assert!(there.metadata.is_empty() && there.description.is_empty() && !there.proxy_enabled);
 }
 
-/// AK-105, AK-110: permissions can be taken away again, all of them.
+/// Part of AK-105, AK-110: permissions can be taken away again, all of them.
 #[tokio::test]
 async fn the_scopes_of_a_connection_can_be_cleared() {
     let mut browser = TestBrowser::member();
@@ -284,7 +284,7 @@ async fn a_connection_is_created_and_set_up() {
     );
 }
 
-/// DB-087: connections are found by their state and named by their service.
+/// Part of DB-087: connections are found by their state and named by their service.
 #[tokio::test]
 async fn connections_are_filtered_by_their_state() {
     let mut browser = TestBrowser::member();
