@@ -208,6 +208,7 @@ def hits(left: dict[str, bytes], wanted: dict[str, str]) -> dict[str, list[str]]
 
 @pytest.mark.timeout(240)
 def test_no_secret_is_left_behind(extra_server, upstream, httpbin, tmp_path):
+    """AK-750, DB-230, part of AK-606"""
     story = Story(extra_server(KEYSTEAD_LOG="debug"), upstream, httpbin)
     story.tell()
     assert len(story.secrets) > 40 and all(len(value) >= 16 for value in story.secrets.values())

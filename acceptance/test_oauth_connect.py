@@ -19,6 +19,7 @@ def status(scalekit, connection, identifier):
 def test_an_account_becomes_active_only_after_the_app_verified_its_user(
     scalekit, page, app, connection, upstream, identifier
 ):
+    """AK-308, AK-321, AK-322, part of AK-309, part of AK-216"""
     since = len(upstream.journal())
     link = link_for(scalekit, connection["key_id"], identifier, app)
     assert status(scalekit, connection, identifier) == "PENDING_AUTH"
@@ -74,6 +75,7 @@ def test_a_used_link_does_not_work_again(scalekit, page, app, connection, identi
 
 
 def test_opening_a_link_does_not_spend_it(scalekit, rest, page, app, connection, identifier):
+    """AK-301"""
     link = link_for(scalekit, connection["key_id"], identifier, app)
     for _ in range(2):  # what a mail scanner does
         assert rest.session.get(link, allow_redirects=False, timeout=10).status_code == 302
@@ -85,6 +87,7 @@ def test_opening_a_link_does_not_spend_it(scalekit, rest, page, app, connection,
 
 
 def test_a_refusal_at_the_provider_leaves_the_account_pending(scalekit, page, app, connection, identifier):
+    """AK-310"""
     sign_in(page, link_for(scalekit, connection["key_id"], identifier, app), "ada")
     page.get_by_role("button", name="Deny").click()
 

@@ -21,6 +21,7 @@ from harness.catalogue import BASIC, BEARER, api_key, unique
 
 
 def test_the_client_token_verifies_with_the_published_keys(scalekit, server):
+    """MC-170, MC-310, MC-312"""
     token = scalekit.get_client_access_token()
 
     claims = scalekit.validate_access_token_and_get_claims(token, TokenValidationOptions(issuer=server.url))
@@ -61,6 +62,7 @@ def test_a_client_with_a_dead_token_signs_in_again(server):
 
 
 def test_organizations_are_created_read_changed_listed_and_deleted(scalekit):
+    """DR-001, DR-006, DR-007, DR-008"""
     name, external_id = unique("Acme"), secrets.token_hex(8)
     new = CreateOrganization(display_name=name, external_id=external_id, metadata={"plan": "gold"})
     created = scalekit.organization.create_organization(new)[0].organization
@@ -104,6 +106,7 @@ def test_bad_organizations_are_refused_with_the_reason(scalekit):
 
 
 def test_providers_of_the_environment_are_managed(scalekit):
+    """AK-014, AK-017, AK-019"""
     from scalekit.actions.models.custom_provider import AuthField, AuthPattern
     from scalekit.actions.types import (
         CreateCustomProviderRequest,
@@ -146,6 +149,7 @@ def test_the_built_in_catalogue_has_all_providers(scalekit):
 
 
 def test_connections_are_created_and_listed(scalekit, rest, httpbin):
+    """AK-104"""
     provider = catalogue.create_provider(rest, "Bin", BEARER, httpbin.url)
     new = CreateConnection(provider_key=provider["identifier"], type=ConnectionType.BEARER)
     created = scalekit.connection.create_environment_connection(new)[0].connection
@@ -170,6 +174,7 @@ def test_connections_are_created_and_listed(scalekit, rest, httpbin):
 def test_static_accounts_carry_their_credential_to_the_provider(
     scalekit, rest, httpbin, identifier, pattern, details, header, value
 ):
+    """AK-010, AK-202, AK-205, AK-206, AK-211, AK-456"""
     name = catalogue.static_connection(rest, "Bin", pattern, httpbin.url)
     account = scalekit.actions.get_or_create_connected_account(name, identifier).connected_account
     assert account.status == "PENDING_AUTH"
@@ -192,6 +197,7 @@ def test_static_accounts_carry_their_credential_to_the_provider(
 
 
 def test_requests_reach_the_provider_unchanged(scalekit, rest, httpbin, identifier):
+    """AK-451, AK-452, AK-453"""
     name = catalogue.static_connection(rest, "Bin", BEARER, httpbin.url)
     scalekit.actions.create_connected_account(name, identifier, {"static_auth": {"token": "t0ken"}})
     request = lambda *args, **kwargs: scalekit.actions.request(name, identifier, *args, **kwargs)
@@ -212,6 +218,7 @@ def test_requests_reach_the_provider_unchanged(scalekit, rest, httpbin, identifi
 
 
 def test_requests_without_a_usable_account_are_refused_by_the_platform(scalekit, rest, httpbin, identifier):
+    """AK-454"""
     name = catalogue.static_connection(rest, "Bin", BEARER, httpbin.url)
 
     missing = scalekit.actions.request(name, identifier, "/get")
@@ -224,6 +231,7 @@ def test_requests_without_a_usable_account_are_refused_by_the_platform(scalekit,
 
 
 def test_accounts_are_listed_and_deleted(scalekit, rest, httpbin, identifier):
+    """AK-201, AK-209, part of AK-213"""
     name = catalogue.static_connection(rest, "Bin", BEARER, httpbin.url)
     scalekit.actions.create_connected_account(name, identifier, {"static_auth": {"token": "t"}})
     with pytest.raises(ScalekitConflictException):
@@ -240,6 +248,7 @@ def test_accounts_are_listed_and_deleted(scalekit, rest, httpbin, identifier):
 
 
 def test_authorization_links_point_at_this_server(scalekit, rest, server, httpbin, identifier):
+    """AK-300, part of AK-303"""
     name = catalogue.static_connection(rest, "Bin", BEARER, httpbin.url)
 
     link = scalekit.actions.get_authorization_link(identifier, name)
@@ -259,3 +268,25 @@ def test_bad_accounts_are_refused(scalekit, rest, httpbin, identifier):
         scalekit.actions.get_connected_account()
     with pytest.raises(ScalekitNotFoundException, match="(?i)auth request not found or no longer valid"):
         scalekit.actions.verify_connected_account_user("bm90LWEtcmVxdWVzdA", identifier)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "taken"),
+    [
+        ({f"key{number}": "x" for number in range(10)}, True),
+        ({f"key{number}": "x" for number in range(11)}, False),
+        ({"abc": "x" * 256, "k" * 25: "x"}, True),
+        ({"ab": "x"}, False),
+        ({"k" * 26: "x"}, False),
+        ({"key": ""}, False),
+        ({"key": "x" * 257}, False),
+    ],
+)
+def test_metadata_of_an_organization_has_limits(scalekit, metadata, taken):
+    """DR-003"""
+    new = CreateOrganization(display_name=unique("Acme"), metadata=metadata)
+    if taken:
+        assert dict(scalekit.organization.create_organization(new)[0].organization.metadata) == metadata
+    else:
+        with pytest.raises(ScalekitBadRequestException):
+            scalekit.organization.create_organization(new)

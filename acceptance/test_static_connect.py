@@ -30,6 +30,7 @@ def is_active(scalekit, name, identifier):
 
 
 def test_a_basic_account_reads_a_calendar(scalekit, rest, page, radicale, identifier):
+    """AK-305, AK-313, part of AK-304"""
     name = static_connection(rest, "Calendar", BASIC, radicale.url)
     link = link_for(scalekit, name, identifier)
     page.goto(link)
@@ -65,6 +66,7 @@ def test_a_bearer_account_lists_images(scalekit, rest, page, registry, identifie
 
 
 def test_a_wrong_credential_is_the_providers_to_refuse(scalekit, rest, page, powerdns, identifier):
+    """AK-453"""
     name = static_connection(rest, "Names", api_key("X-API-Key"), powerdns.url)
     submit(page, link_for(scalekit, name, identifier), API_key="wrong")
 
@@ -105,6 +107,7 @@ def test_the_form_cannot_be_sent_without_its_token(scalekit, rest, page, powerdn
 
 @pytest.mark.parametrize("missing", ["User name", "Password"])
 def test_required_inputs_are_checked_by_the_server(scalekit, rest, page, radicale, identifier, missing):
+    """AK-305"""
     name = static_connection(rest, "Calendar", BASIC, radicale.url)
     page.goto(link_for(scalekit, name, identifier))
     page.locator("form").first.evaluate("form => { form.noValidate = true }")

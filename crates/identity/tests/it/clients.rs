@@ -58,7 +58,7 @@ on_both_engines! {
         assert!(matches!(switch(first, SecretStatus::Active).await, Err(Error::SecretLimit)), "two others are active");
     }
 
-    /// Part of LG-280
+    /// LG-280
     async fn public_clients_have_pkce_and_no_secret(test: TestDb) {
         let app = App::started(&test).await;
         let (ctx, env) = (&app.ctx, app.env());
