@@ -45,6 +45,12 @@ pub enum Error {
     /// Somebody else changed it meanwhile.
     #[error("it was changed by somebody else meanwhile; read it again and repeat the change")]
     Conflict,
+    /// The connection has a credential for each user.
+    #[error("each user of the connection `{0}` has a credential of his own (USER)")]
+    NotOrgWide(String),
+    /// The account holds the credential that all users of a connection share.
+    #[error("the account holds the credential that all users of the connection share; {0} instead")]
+    SharedCredential(&'static str),
     /// Nothing names the account.
     #[error("connected account id or connector and identifier required")]
     NoAddress,
@@ -82,9 +88,9 @@ pub enum Error {
         "user_verify_url is required: the environment verifies users in your application; send it with the request"
     )]
     VerifyUrlMissing,
-    /// The provider refused the grant.
-    #[error("the token could not be refreshed: {0}; ask the user to authorize again")]
-    RefreshRefused(String),
+    /// The provider could not be asked for new tokens that somebody wanted now (AK-225).
+    #[error("the token could not be refreshed: {0}; try again later")]
+    RefreshFailed(String),
     /// The provider could not be asked.
     #[error("the provider's token endpoint is not available: {0}; try again later")]
     ProviderUnavailable(String),
@@ -160,6 +166,8 @@ impl Reason for Error {
             }
             Self::ProviderInUse(_)
             | Self::ConnectionInUse(_)
+            | Self::NotOrgWide(_)
+            | Self::SharedCredential(_)
             | Self::VerifyUrlMissing
             | Self::NothingToRefresh => ErrorCode::FailedPrecondition,
             Self::ConnectionNotFound(_) => ErrorCode::ConnectionNotFound,
@@ -172,7 +180,7 @@ impl Reason for Error {
             Self::AuthTypeMismatch { .. } => ErrorCode::AuthTypeMismatch,
             Self::AuthRequestNotFound => ErrorCode::AuthRequestNotFound,
             Self::IdentifierMismatch => ErrorCode::IdentifierMismatch,
-            Self::RefreshRefused(_) => ErrorCode::TokenRefreshFailed,
+            Self::RefreshFailed(_) => ErrorCode::TokenRefreshFailed,
             Self::ProviderUnavailable(_) | Self::ConsentNotStarted(_) => {
                 ErrorCode::UpstreamUnreachable
             }

@@ -1,11 +1,12 @@
-//! `ConnectedAccountService`: accounts, their credentials and the links that connect them. Shared
-//! credentials, consent URLs for portal sessions and self-service are not built yet.
+//! `ConnectedAccountService`: accounts, their credentials and the links that connect them.
+//!
+//! Self-service (`my-…`) is not built: it needs sessions of end users, which do not exist yet.
 
 use crate::{
     App,
     convert::{
         connected_accounts::{self as convert, key_of},
-        time, total,
+        connections, structs, time, total,
     },
     request::{Reply, open, small_page},
     status::failed,
@@ -312,6 +313,32 @@ impl ConnectedAccountService for ConnectedAccounts {
         let connected_account = Some(described.await?);
         Ok(Response::new(pb::GetConnectedAccountByIdentifierResponse {
             connected_account,
+        }))
+    }
+
+    async fn authorize_org_wide_credential(
+        &self,
+        request: Request<pb::AuthorizeOrgWideCredentialRequest>,
+    ) -> Reply<pb::AuthorizeOrgWideCredentialResponse> {
+        let (caller, message) = open(request)?;
+        let connection = connections::id(&message.connection_id).map_err(failed)?;
+        let authorized = self
+            .kit()
+            .authorize_org_wide(
+                caller.env(),
+                &caller.actor(),
+                connection,
+                convert::credential(message.authorization_details),
+                message.api_config.map(structs::to_json).unwrap_or_default(),
+            )
+            .await
+            .map_err(failed)?;
+        let link = authorized.link.as_ref();
+        Ok(Response::new(pb::AuthorizeOrgWideCredentialResponse {
+            link: link.map(|link| link.url.expose().clone()),
+            expiry: link.and_then(|link| time(link.expires_at)),
+            connected_account_id: authorized.account.id.to_string(),
+            status: convert::status(authorized.account.status),
         }))
     }
 

@@ -3,7 +3,7 @@
 use super::{Account, AccountStatus};
 use crate::{
     AgentKit, Error,
-    connections::Connection,
+    connections::{AuthMode, Connection},
     error::Result,
     providers::{AuthKind, AuthPattern, PostAuthHook, Provider},
     template::{self, Values},
@@ -31,6 +31,8 @@ pub struct Grounds {
     pub pattern: AuthPattern,
     /// Opened credential.
     pub credential: Credential,
+    /// The account whose credential acts for this one, when users share one (AK-241).
+    pub(crate) shared: Option<ConnectedAccountId>,
 }
 
 impl Grounds {
@@ -326,6 +328,11 @@ impl AgentKit {
         let credential = self
             .open_credential(env, &id, row.credential.as_deref())
             .await?;
+        let shared = if connection.auth_mode == AuthMode::OrgWide && !row.is_org_wide {
+            self.find_org_wide(env, connection.id).await?
+        } else {
+            None
+        };
         Ok(Arc::new(Grounds {
             environment: env,
             account: Account::from_row(&row)?,
@@ -334,6 +341,7 @@ impl AgentKit {
             provider,
             pattern,
             credential,
+            shared,
         }))
     }
 }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     AgentKit, Error,
-    connections::Connection,
+    connections::{AuthMode, Connection},
     error::Result,
     providers::AuthKind,
     record::{self, AccountEvent},
-    vault::{Credential, Force, Sealed},
+    vault::{Credential, Sealed},
 };
 use keystead_identity::Actor;
 use keystead_store::{
@@ -76,6 +76,9 @@ impl AgentKit {
         let pattern = pattern_of(&provider, connection.kind)?;
         check_api_config(&new.api_config)?;
         let absent = new.credential.is_absent();
+        if connection.auth_mode == AuthMode::OrgWide && !absent {
+            return Err(no_own_credential());
+        }
         let credential = if absent {
             Credential::default()
         } else {
@@ -156,13 +159,15 @@ impl AgentKit {
             provider,
             pattern,
             credential,
+            shared: None,
         }))
     }
 
     /// Changes an account; a usable credential makes it active from any state (AK-211).
     ///
     /// # Errors
-    /// Those of finding it, [`Error::AuthTypeMismatch`], [`Error::Invalid`].
+    /// Those of finding it, [`Error::AuthTypeMismatch`], [`Error::Invalid`],
+    /// [`Error::SharedCredential`].
     pub async fn update_account(
         &self,
         env: EnvironmentId,
@@ -173,6 +178,13 @@ impl AgentKit {
         let key = key.normalised();
         let grounds = self.grounds(env, key.clone()).await?;
         self.require_consistent(env, &key, &grounds).await?;
+        // SECURITY: whoever may write accounts must not steer the calls of all users.
+        if grounds.account.is_org_wide {
+            return Err(Error::SharedCredential("authorize it for the organization"));
+        }
+        if grounds.consents_only() && !patch.credential.is_absent() {
+            return Err(no_own_credential());
+        }
         self.change_account(env, actor, grounds, patch, None).await
     }
 
@@ -298,8 +310,11 @@ impl AgentKit {
         key: AccountKey,
     ) -> Result<Arc<Grounds>> {
         let grounds = self.grounds(env, key).await?;
+        if grounds.account.is_org_wide {
+            return Err(Error::SharedCredential("name the account of a user"));
+        }
         let grounds = match grounds.require_active() {
-            Ok(()) => match self.fresh(Arc::clone(&grounds), Force::IfDue).await {
+            Ok(()) => match self.acting_fresh(&grounds).await {
                 Ok(fresh) => fresh,
                 // The state is part of the answer.
                 Err(Error::AccountNotActive { .. }) => {
@@ -406,6 +421,14 @@ impl AgentKit {
                 .await?,
         ))
     }
+}
+
+/// The users of the connection share one (AK-241).
+fn no_own_credential() -> Error {
+    Error::field(
+        "authorization_details",
+        "cannot be stored: the users of the connection share one credential (ORG_WIDE)",
+    )
 }
 
 /// Merges key by key; null deletes (AK-211).

@@ -5,6 +5,8 @@ mod grounds;
 mod lifecycle;
 mod list;
 mod model;
+mod org_wide;
+mod refresh;
 mod removal;
 mod resolve;
 
@@ -15,3 +17,4 @@ pub(crate) use lifecycle::merged_config;
 pub use lifecycle::{AccountPatch, NewAccount};
 pub use list::AccountListing;
 pub use model::*;
+pub use org_wide::OrgWideAuthorization;

@@ -87,6 +87,9 @@ impl AgentKit {
         self.snapshots().forget(env, id);
         self.snapshots()
             .forget_address(env, &grounds.account.identifier);
+        if grounds.account.is_org_wide {
+            self.forget_all(env);
+        }
         self.revoke_upstream(&grounds);
         Ok(())
     }

@@ -71,6 +71,12 @@ impl AgentKit {
                 "is not one of the provider's auth patterns",
             ));
         }
+        if new.auth_mode == AuthMode::OrgWide && kind == AuthKind::NoAuth {
+            return Err(Error::field(
+                "auth_mode",
+                "cannot be ORG_WIDE: there is no credential to share",
+            ));
+        }
         if kind == AuthKind::TrustedIdp {
             return Err(Error::Unsupported("AWS federation (TRUSTED_IDP)"));
         }

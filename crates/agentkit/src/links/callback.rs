@@ -424,7 +424,11 @@ impl AgentKit {
         let settings = self.settings(env).await?;
         // A link that names a verification URL is verified, whatever the environment's mode.
         let mode = if link.user_verify_url.is_empty() {
-            settings.verification
+            match settings.verification {
+                // No user of the application: a member grants it for all of them (AK-240).
+                Verification::Custom if grounds.account.is_org_wide => Verification::PlatformUsers,
+                mode => mode,
+            }
         } else {
             Verification::Custom
         };

@@ -55,7 +55,7 @@ impl Grounds {
             .account_fields
             .iter()
             .any(|field| field.required && !values.contains_key(&field.field_name));
-        missing || self.connection.settings.scope_selection_allowed
+        missing || self.consents_only() || self.connection.settings.scope_selection_allowed
     }
 
     /// Fills a templated endpoint; a templated host must be one of the provider's (AK-471).
@@ -104,6 +104,10 @@ impl AgentKit {
     /// [`Error::Template`], [`Error::ConnectionIncomplete`], [`Error::ConsentNotStarted`].
     pub async fn begin_consent(&self, env: EnvironmentId, link: &OpenLink) -> Result<Consent> {
         let grounds = &link.grounds;
+        // SECURITY: a grant of one user must not become the credential of an account that has none.
+        if grounds.consents_only() {
+            return Err(Error::SharedCredential("agree to its use"));
+        }
         match grounds.connection.kind {
             AuthKind::Oauth | AuthKind::SmartFhir | AuthKind::TrelloOauth1 => {}
             other => {

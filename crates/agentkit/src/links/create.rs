@@ -70,20 +70,39 @@ impl AgentKit {
             }
             found => found?,
         };
+        // SECURITY: only who may authorize for all users gets a link that does.
+        if grounds.account.is_org_wide {
+            return Err(Error::SharedCredential("authorize it for the organization"));
+        }
+        self.link_of(env, actor, &grounds, new.state, new.user_verify_url)
+            .await
+    }
+
+    /// Makes a link for an account that the caller may authorize.
+    pub(crate) async fn link_of(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        grounds: &Grounds,
+        state: String,
+        mut verify_url: String,
+    ) -> Result<CreatedLink> {
         grounds.connection.require_usable(&grounds.provider)?;
         let settings = self.settings(env).await?;
-        let mut verify_url = new.user_verify_url;
         if !verify_url.is_empty() && !settings.allows_verify_url(&verify_url) {
             return Err(Error::field(
                 "user_verify_url",
                 "is not on the environment's list of allowed addresses",
             ));
         }
-        if verify_url.is_empty() {
+        // The application knows who its users are; for all of them a member authorizes.
+        let confirmed = grounds.connection.kind.is_redirect()
+            && !grounds.account.is_org_wide
+            && !grounds.consents_only();
+        if verify_url.is_empty() && confirmed {
             verify_url = settings.default_user_verify_url.clone();
         }
-        let redirects = grounds.connection.kind.is_redirect();
-        if redirects && settings.verification == Verification::Custom && verify_url.is_empty() {
+        if confirmed && settings.verification == Verification::Custom && verify_url.is_empty() {
             return Err(Error::VerifyUrlMissing);
         }
         let (ctx, now) = (self.ctx(), self.ctx().clock.now());
@@ -94,7 +113,7 @@ impl AgentKit {
             id: ctx.ids.next(&*ctx.clock),
             account_id: grounds.account.id,
             identifier: grounds.account.identifier.clone(),
-            client_state: new.state,
+            client_state: state,
             user_verify_url: verify_url,
             created_at: now,
             expires_at,

@@ -44,11 +44,12 @@ impl AgentKit {
         answers: FormAnswers,
     ) -> Result<FormEnd> {
         let redirects = link.grounds.connection.kind.is_redirect();
+        if link.grounds.consents_only() {
+            self.agree(env, &visitor(link), link).await?;
+            return Ok(FormEnd::Connected);
+        }
         let patch = patch_of(link, answers);
-        let actor = Actor {
-            name: format!("link:{}", link.row.id),
-            request_id: None,
-        };
+        let actor = visitor(link);
         let wrong = if redirects {
             wrong_before_consent(&link.grounds, &patch)
         } else {
@@ -76,6 +77,14 @@ impl AgentKit {
             return Ok(FormEnd::Provider(self.begin_consent(env, &link).await?));
         }
         Ok(FormEnd::Connected)
+    }
+}
+
+/// Whoever has the link.
+fn visitor(link: &OpenLink) -> Actor {
+    Actor {
+        name: format!("link:{}", link.row.id),
+        request_id: None,
     }
 }
 

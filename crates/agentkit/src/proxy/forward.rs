@@ -103,7 +103,10 @@ impl AgentKit {
         let execution = self.ctx().ids.next(&*self.ctx().clock);
         let (method, path) = (call.method.clone(), call.path.clone());
         let started = (self.ctx().clock.now(), Instant::now());
-        let outcome = self.forward(&grounds, call).await;
+        let outcome = match self.acting(&grounds).await {
+            Ok(acting) => self.forward(&acting, call).await,
+            Err(refused) => Err(refused.into()),
+        };
         self.log_call(&grounds, execution, &method, &path, started, &outcome);
         Ok(ProxyAnswer {
             execution_id: execution,

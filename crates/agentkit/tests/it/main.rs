@@ -15,6 +15,7 @@ mod grants;
 mod links;
 mod lists;
 mod oauth1;
+mod org_wide;
 mod proxy;
 mod refresh;
 mod refresh_failures;

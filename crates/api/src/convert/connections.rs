@@ -82,8 +82,7 @@ fn bearer(provider: &Provider) -> AuthKind {
 /// What a create request asks for.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a kind or context that the contract does not know; [`Error::Unsupported`]
-/// for organization-wide credentials.
+/// [`Error::Invalid`] for a kind or context that the contract does not know.
 pub(crate) fn create(
     message: pb::CreateConnection,
     provider: &Provider,
@@ -102,17 +101,16 @@ pub(crate) fn create(
             ),
         ));
     }
-    if message.auth_mode == pb::ConnectionAuthMode::OrgWide as i32 {
-        return Err(Error::Unsupported(
-            "a credential shared by an organization (ORG_WIDE)",
-        ));
-    }
     Ok(NewConnection {
         provider_key: provider.identifier.clone(),
         kind: kind(message.r#type, provider)?,
         key_id: message.key_id,
         context,
-        auth_mode: AuthMode::User,
+        auth_mode: if message.auth_mode == pb::ConnectionAuthMode::OrgWide as i32 {
+            AuthMode::OrgWide
+        } else {
+            AuthMode::User
+        },
     })
 }
 

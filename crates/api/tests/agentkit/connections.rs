@@ -157,13 +157,11 @@ on_both_engines! {
             context: Some(object(json!({ "timeout": 3 }))),
             ..wanted("GMAIL", ConnectionType::Oauth)
         };
-        let shared = CreateConnection { auth_mode: 2, ..wanted("GMAIL", ConnectionType::Oauth) };
         for (wanted, code) in [
             (wanted("NOBODY", ConnectionType::Oauth), "INVALID_ARGUMENT"),
             (wanted("GMAIL", ConnectionType::ApiKey), "INVALID_ARGUMENT"),
             (wanted("GMAIL", ConnectionType::Saml), "INVALID_ARGUMENT"),
             (context, "INVALID_ARGUMENT"),
-            (shared, "UNIMPLEMENTED"),
             (wanted("", ConnectionType::Oidc), "UNIMPLEMENTED"),
         ] {
             let request = CreateEnvironmentConnectionRequest { connection: Some(wanted.clone()), flags: None };

@@ -14,7 +14,10 @@ use keystead_identity::{
     environments::{self, AuthenticationMode, CreateEnvironment, EnvironmentKind},
     start,
 };
-use keystead_net::{GuardedClient, Settings};
+use keystead_net::{
+    GuardedClient, Settings,
+    mail::{Mail, MailError, Mailer},
+};
 use keystead_proto::v1::{
     connected_accounts::connected_account_service_client::ConnectedAccountServiceClient,
     connections::connection_service_client::ConnectionServiceClient, errdetails::ErrorInfo,
@@ -26,9 +29,11 @@ use prost::Message;
 use serde_json::Value as Json;
 use std::{
     convert::Infallible,
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context as TaskContext, Poll},
 };
+use tokio::sync::Notify;
 use tonic::{Status, body::Body};
 use tower::Service;
 
@@ -52,6 +57,21 @@ impl Place {
     fn host(&self) -> HeaderValue {
         let host = self.site.base_url.trim_start_matches("https://");
         host.parse().unwrap()
+    }
+}
+
+/// Keeps the last mail.
+#[derive(Default, Debug)]
+struct Postbox {
+    last: Mutex<Option<Mail>>,
+    arrived: Notify,
+}
+
+impl Mailer for Postbox {
+    fn send(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<(), MailError>> + Send + '_>> {
+        *self.last.lock().unwrap() = Some(mail);
+        self.arrived.notify_one();
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -156,6 +176,28 @@ impl World {
             credential: (
                 header::AUTHORIZATION,
                 secret_header("Bearer ", &place.token),
+            ),
+        }
+    }
+
+    /// As the administrator, signed in, in the environment at home.
+    pub(crate) async fn member(&self) -> As<'_> {
+        let postbox = Arc::new(Postbox::default());
+        let mailer: Arc<dyn Mailer> = postbox.clone();
+        let login = self.authorizer.start_login(&mailer, "ada@acme.test").await;
+        postbox.arrived.notified().await;
+        let mail = postbox.last.lock().unwrap().take().unwrap();
+        let is_code =
+            |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
+        let code = mail.text.split_whitespace().find(is_code).unwrap();
+        let attempt = login.unwrap().attempt;
+        let signed_in = self.authorizer.finish_login(&attempt, code).await.unwrap();
+        As {
+            place: &self.home,
+            pipeline: self.pipeline.in_process(),
+            credential: (
+                header::COOKIE,
+                secret_header("__Host-keystead_session=", &signed_in.session),
             ),
         }
     }

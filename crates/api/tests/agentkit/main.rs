@@ -11,4 +11,5 @@
 mod connected_accounts;
 mod connections;
 mod fixture;
+mod org_wide;
 mod providers;

@@ -11,6 +11,14 @@ use std::collections::BTreeMap;
 
 /// What the visitor is asked.
 pub(crate) fn form(site: &Site, grounds: &Grounds) -> ConnectForm {
+    if grounds.consents_only() {
+        return ConnectForm {
+            application: site.environment.display_name.clone(),
+            provider: grounds.provider.display_name.clone(),
+            purpose: Purpose::Shared,
+            ..ConnectForm::default()
+        };
+    }
     let redirects = grounds.connection.kind.is_redirect();
     let questions = if redirects {
         let fields = &grounds.pattern.account_fields;

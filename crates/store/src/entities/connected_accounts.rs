@@ -59,6 +59,9 @@ pub struct AccountRow {
 /// Unique index of the owner.
 pub const OWNER_INDEX: &str = "connected_accounts_owner";
 
+/// Unique index of the credential that the users of a connection share (AK-241).
+pub const ORG_WIDE_INDEX: &str = "connected_accounts_org_wide";
+
 /// Which accounts a list holds; empty texts match any.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AccountFilter {
@@ -88,6 +91,15 @@ const INSERT: Sql = sql!(
 const FIND: Sql = sql!(
     "connected_accounts.find",
     "SELECT * FROM connected_accounts WHERE env_id = $1 AND id = $2"
+);
+const FIND_ORG_WIDE: Sql = sql!(
+    "connected_accounts.find_org_wide",
+    "SELECT * FROM connected_accounts WHERE env_id = $1 AND connection_id = $2 AND is_org_wide"
+);
+/// Changes nothing, but holds the row until the transaction ends.
+const LOCK: Sql = sql!(
+    "connected_accounts.lock",
+    "UPDATE connected_accounts SET updated_at = updated_at WHERE env_id = $1 AND id = $2 RETURNING *"
 );
 const MATCHING: Sql = sql!(
     "connected_accounts.matching",
@@ -214,6 +226,8 @@ const EXPIRE_ALL_LEASES: AdminSql = admin_sql!(
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT,
     FIND,
+    FIND_ORG_WIDE,
+    LOCK,
     MATCHING,
     SET_CREDENTIAL,
     SET_STATUS,
@@ -313,6 +327,22 @@ pub async fn find(
 ) -> Result<Option<AccountRow>, StoreError> {
     let params = (db.env(), id);
     db.fetch_optional_as(FIND, params).await
+}
+
+/// The account whose credential all users of a connection share (AK-241).
+pub async fn find_org_wide(
+    db: &mut impl Query,
+    connection: ConnectionId,
+) -> Result<Option<AccountRow>, StoreError> {
+    let params = (db.env(), connection);
+    db.fetch_optional_as(FIND_ORG_WIDE, params).await
+}
+
+/// The account of an id as it is now; nobody else changes it before the transaction ends. What is
+/// made from the row and written back in the same transaction overwrites no other change.
+pub async fn lock(tx: &mut Tx, id: ConnectedAccountId) -> Result<Option<AccountRow>, StoreError> {
+    let params = (tx.env(), id);
+    tx.fetch_optional_as(LOCK, params).await
 }
 
 /// Accounts of a connection and identifier; empty organization or user matches any (AK-208).

@@ -161,6 +161,8 @@ pub enum Purpose {
     Credentials,
     /// They are needed before the provider asks for consent.
     BeforeConsent,
+    /// Nothing is asked: the visitor agrees to act with the credential of the organization.
+    Shared,
 }
 
 /// One field (AK-008).

@@ -13,6 +13,7 @@ pub(super) fn page(form: &ConnectForm, link: &Link, csrf: String) -> ConnectPage
         submit: match form.purpose {
             Purpose::Credentials => format!("Connect {}", form.provider),
             Purpose::BeforeConsent => format!("Continue to {}", form.provider),
+            Purpose::Shared => "Allow".to_owned(),
         },
         ..Form::default()
     };
@@ -42,6 +43,10 @@ pub(super) fn page(form: &ConnectForm, link: &Link, csrf: String) -> ConnectPage
             ),
             Purpose::BeforeConsent => format!(
                 "You sign in at {} itself. Your password is never shown to {}.",
+                form.provider, form.application
+            ),
+            Purpose::Shared => format!(
+                "You need no {} account of your own. {} can disconnect you at any time.",
                 form.provider, form.application
             ),
         },
@@ -104,6 +109,9 @@ fn lead(form: &ConnectForm) -> String {
         }
         (Purpose::BeforeConsent, false) => {
             format!("Tell us which account to use. Then {provider} asks for your permission.")
+        }
+        (Purpose::Shared, _) => {
+            format!("{application} will work with your organization's {provider} account for you.")
         }
         (Purpose::BeforeConsent, true) => {
             format!("Choose what {application} may do. Then {provider} asks for your permission.")
