@@ -18,6 +18,8 @@ const REFRESH_PERIOD: Duration = Duration::from_secs(30);
 const REFRESH_JITTER: Duration = Duration::from_secs(5);
 /// Accounts refreshed before the next look at the clock and at the shutdown.
 const REFRESH_BATCH: u32 = 16;
+/// Grants that nobody verified, ended in one round.
+const LAPSE_BATCH: u32 = 256;
 const FLUSH_PERIOD: Duration = Duration::from_secs(30);
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5 * 60);
 
@@ -52,6 +54,9 @@ async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
 
 async fn refresh(app: App, stop: CancellationToken) {
     while pause(&stop, REFRESH_PERIOD + jitter(&app)).await {
+        if let Err(error) = app.agentkit.lapse_pending(LAPSE_BATCH).await {
+            tracing::warn!(%error, "grants that were not verified could not be ended");
+        }
         loop {
             match app.agentkit.refresh_due(REFRESH_BATCH).await {
                 Ok(seen) if seen >= REFRESH_BATCH as usize && !stop.is_cancelled() => {}

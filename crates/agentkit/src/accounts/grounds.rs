@@ -36,21 +36,31 @@ pub struct Grounds {
 }
 
 impl Grounds {
+    /// The state without regard to a grant that waits for verification.
+    pub(crate) fn own_status(&self) -> AccountStatus {
+        AccountStatus::parse(&self.row.status).unwrap_or(self.account.status)
+    }
+
     /// # Errors
     /// [`Error::ConnectionDisabled`], [`Error::AccountNotActive`].
     pub(crate) fn require_active(&self) -> Result<()> {
         self.connection.require_usable(&self.provider)?;
-        let usable = match self.account.status {
-            AccountStatus::Active => true,
-            // Until the new consent is verified the old credential stays in use (AK-323).
-            AccountStatus::PendingVerification => self.row.credential.is_some(),
-            _ => false,
-        };
-        if usable {
+        // Until a new consent is verified the old credential stays in use, if it was (AK-323).
+        if self.own_status() == AccountStatus::Active {
             Ok(())
         } else {
             Err(self.not_active(self.account.status))
         }
+    }
+
+    /// The account after a change of its own state, which a waiting grant hides until it is verified
+    /// or lapses.
+    pub(crate) fn account_in(&self, status: AccountStatus) -> Account {
+        let mut account = self.account.clone();
+        if account.status != AccountStatus::PendingVerification {
+            account.status = status;
+        }
+        account
     }
 
     /// As [`Self::require_active`]; an expired account may try its refresh token again (AK-225).
@@ -58,7 +68,7 @@ impl Grounds {
     /// # Errors
     /// [`Error::ConnectionDisabled`], [`Error::AccountNotActive`].
     pub(crate) fn require_refreshable(&self) -> Result<()> {
-        if self.account.status == AccountStatus::Expired {
+        if self.own_status() == AccountStatus::Expired {
             self.connection.require_usable(&self.provider)
         } else {
             self.require_active()
@@ -335,7 +345,7 @@ impl AgentKit {
         };
         Ok(Arc::new(Grounds {
             environment: env,
-            account: Account::from_row(&row)?,
+            account: Account::from_row(&row, self.ctx().clock.now())?,
             row,
             connection,
             provider,

@@ -119,8 +119,9 @@ impl AgentKit {
             is_org_wide: false,
             created_at: now,
             updated_at: now,
+            pending_until: None,
         };
-        let account = Account::from_row(&row)?;
+        let account = Account::from_row(&row, self.ctx().clock.now())?;
         let mut tx = self.ctx().db.begin(env).await?;
         connected_accounts::insert(&mut tx, &row)
             .await

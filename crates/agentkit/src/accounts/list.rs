@@ -76,7 +76,7 @@ impl AgentKit {
                     read
                 }
             };
-            items.push((Account::from_row(row)?, connection));
+            items.push((Account::from_row(row, self.ctx().clock.now())?, connection));
         }
         Ok(Page {
             items,
@@ -124,6 +124,7 @@ impl AgentKit {
             organization_id: listing.organization_id.clone(),
             user_id: listing.user_id.clone(),
             status: listing.status.clone(),
+            now: self.ctx().clock.now(),
             query: listing.query.clone(),
             is_org_wide: listing.is_org_wide,
         }))

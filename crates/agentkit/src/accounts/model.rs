@@ -110,8 +110,15 @@ impl AccountKey {
 }
 
 impl Account {
-    /// Reads a row.
-    pub(crate) fn from_row(row: &AccountRow) -> Result<Self, Internal> {
+    /// Reads a row. A grant that waits for verification shows until it is verified or lapses; then
+    /// the account is in the state it had before, without anybody writing it (AK-322, AK-323).
+    pub(crate) fn from_row(row: &AccountRow, now: Timestamp) -> Result<Self, Internal> {
+        let waits = row.pending_until.is_some_and(|until| until > now);
+        let status = if waits {
+            AccountStatus::PendingVerification
+        } else {
+            own_status(row)?
+        };
         let api_config = match &row.api_config {
             Value::Object(map) => map.clone(),
             _ => Map::new(),
@@ -123,9 +130,12 @@ impl Account {
             identifier: row.identifier.clone(),
             organization_id: row.organization_id.clone(),
             user_id: row.user_id.clone(),
-            status: AccountStatus::parse(&row.status)
-                .ok_or_else(|| Internal::new(format!("{} has an unknown status", row.id)))?,
-            status_reason: row.status_reason.clone(),
+            status,
+            status_reason: if waits {
+                String::new()
+            } else {
+                row.status_reason.clone()
+            },
             api_config,
             scope_selection: selection
                 .map(serde_json::from_value)
@@ -142,4 +152,10 @@ impl Account {
             updated_at: row.updated_at,
         })
     }
+}
+
+/// The state of an account without regard to a waiting grant.
+pub(crate) fn own_status(row: &AccountRow) -> Result<AccountStatus, Internal> {
+    AccountStatus::parse(&row.status)
+        .ok_or_else(|| Internal::new(format!("{} has an unknown status", row.id)))
 }

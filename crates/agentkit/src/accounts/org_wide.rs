@@ -155,8 +155,9 @@ impl AgentKit {
             is_org_wide: true,
             created_at: now,
             updated_at: now,
+            pending_until: None,
         };
-        let account = Account::from_row(&row)?;
+        let account = Account::from_row(&row, now)?;
         let mut tx = ctx.db.begin(env).await?;
         match connected_accounts::insert(&mut tx, &row).await {
             Ok(()) => {}

@@ -19,7 +19,7 @@ impl AgentKit {
         let row = self
             .account_row(&mut self.ctx().db.read(env), &key.normalised())
             .await?;
-        Ok(Account::from_row(&row)?)
+        Ok(Account::from_row(&row, self.ctx().clock.now())?)
     }
 
     /// The account of a key with all that belongs to it.

@@ -1,6 +1,6 @@
 //! The browser comes back from the provider (AK-309..AK-311, AK-320, AK-321).
 
-use super::{VERIFICATION_LIFETIME, consent::FlowSecrets, purpose};
+use super::{MAX_VERIFY_ATTEMPTS, VERIFICATION_LIFETIME, consent::FlowSecrets, purpose};
 use crate::{
     AgentKit, Error,
     accounts::{AccountStatus, Grounds, token_paths},
@@ -481,7 +481,7 @@ impl AgentKit {
             now.plus(VERIFICATION_LIFETIME),
         )
         .await?;
-        connected_accounts::set_status(&mut tx, id, account.status.as_str(), "", now).await?;
+        connected_accounts::set_pending_until(&mut tx, id, MAX_VERIFY_ATTEMPTS, now).await?;
         let event = AccountEvent::OauthTokensFetched;
         record::account_event(&mut tx, ctx, event, &account, &grounds.connection, "").await?;
         record::status_change(

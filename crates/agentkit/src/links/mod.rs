@@ -8,6 +8,7 @@ mod callback;
 mod consent;
 mod create;
 mod form;
+mod lapse;
 mod oauth1;
 mod revoke;
 mod verify;

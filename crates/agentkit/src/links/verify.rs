@@ -46,9 +46,7 @@ impl AgentKit {
         let same = hasher.hash("identifier", &identifier)
             == hasher.hash("identifier", &pending.identifier);
         if !same {
-            let mut tx = self.ctx().db.begin(env).await?;
-            auth_links::count_pending_attempt(&mut tx, hash.as_bytes()).await?;
-            tx.commit().await?;
+            self.count_attempt(env, hash.as_bytes(), &pending).await?;
             return Err(Error::IdentifierMismatch);
         }
         self.accept(env, actor, hash.as_bytes(), pending).await
@@ -106,7 +104,8 @@ impl AgentKit {
             .open_sealed(env, Sealed::Pending(&id), &pending.sealed)
             .await?;
         let mut tx = self.ctx().db.begin(env).await?;
-        if !auth_links::consume_pending(&mut tx, hash, self.ctx().clock.now()).await? {
+        let now = self.ctx().clock.now();
+        if !auth_links::consume_pending(&mut tx, hash, now, MAX_VERIFY_ATTEMPTS).await? {
             return Err(Error::AuthRequestNotFound);
         }
         self.make_live(&mut tx, env, pending.link_id, &grounds, grant)
@@ -139,6 +138,7 @@ impl AgentKit {
             return Err(Error::AuthRequestNotFound);
         }
         auth_links::complete_links(tx, id, now).await?;
+        auth_links::drop_pending(tx, id).await?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
         let new = self
             .sealed_grant(

@@ -297,8 +297,7 @@ impl AgentKit {
             current.require_active()?;
             return Ok(current);
         }
-        let mut account = grounds.account.clone();
-        account.status = AccountStatus::Active;
+        let mut account = grounds.account_in(AccountStatus::Active);
         account.token_expires_at = fresh.expires_at;
         let (ctx, connection) = (self.ctx(), &grounds.connection);
         record::account_event(
@@ -342,8 +341,7 @@ impl AgentKit {
             return Ok(());
         }
         let old = grounds.account.status;
-        let mut account = grounds.account.clone();
-        account.status = AccountStatus::Expired;
+        let account = grounds.account_in(AccountStatus::Expired);
         let (ctx, connection) = (self.ctx(), &grounds.connection);
         record::account_event(
             &mut tx,

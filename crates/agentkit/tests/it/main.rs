@@ -12,6 +12,7 @@ mod connections;
 mod fixture;
 mod forms;
 mod grants;
+mod lapse;
 mod links;
 mod lists;
 mod oauth1;

@@ -40,7 +40,7 @@ async fn account(test: &TestDb, app: &App) {
     for statement in [
         format!("INSERT INTO connections VALUES ('{env}', 'conn_1', 'k', 'k', 'p', 'OAUTH', 's', true, 'm', '{{}}', NULL, 1, 1, 1)"),
         format!("INSERT INTO connected_accounts VALUES ('{env}', 'ca_1', 'conn_1', 'u', '', '', 'ACTIVE', '', '{{}}', NULL, '[]',
-             NULL, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, false, 1, 1)"),
+             NULL, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, false, 1, 1, NULL)"),
     ] {
         assert_eq!(test.run(statement.clone()).await.unwrap(), 1, "{statement}");
     }

@@ -106,11 +106,20 @@ const FIND_PENDING: Sql = sql!(
 const CONSUME_PENDING: Sql = sql!(
     "pending_grants.consume",
     "UPDATE pending_grants SET consumed_at = $3
-     WHERE env_id = $1 AND request_hash = $2 AND consumed_at IS NULL AND expires_at > $3"
+     WHERE env_id = $1 AND request_hash = $2 AND consumed_at IS NULL AND expires_at > $3 AND attempts < $4"
 );
 const COUNT_PENDING_ATTEMPT: Sql = sql!(
     "pending_grants.count_attempt",
     "UPDATE pending_grants SET attempts = attempts + 1 WHERE env_id = $1 AND request_hash = $2 AND consumed_at IS NULL"
+);
+const DROP_DEAD_PENDING: Sql = sql!(
+    "pending_grants.drop_dead",
+    "DELETE FROM pending_grants
+     WHERE env_id = $1 AND account_id = $2 AND (consumed_at IS NOT NULL OR expires_at <= $3 OR attempts >= $4)"
+);
+const CLEAR_PENDING_UNTIL: Sql = sql!(
+    "connected_accounts.clear_pending_until",
+    "UPDATE connected_accounts SET pending_until = NULL WHERE env_id = $1 AND id = $2"
 );
 const DROP_PENDING: Sql = sql!(
     "pending_grants.drop_of_account",
@@ -139,6 +148,8 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     FIND_PENDING,
     CONSUME_PENDING,
     COUNT_PENDING_ATTEMPT,
+    DROP_DEAD_PENDING,
+    CLEAR_PENDING_UNTIL,
     DROP_PENDING,
 ];
 
@@ -308,13 +319,14 @@ pub async fn find_pending(
     db.fetch_optional_as(FIND_PENDING, params).await
 }
 
-/// Takes a waiting grant; `false` when somebody else did.
+/// Takes a waiting grant; `false` when somebody else did, or it was discarded meanwhile.
 pub async fn consume_pending(
     tx: &mut Tx,
     request_hash: &[u8],
     now: Timestamp,
+    max_attempts: i64,
 ) -> Result<bool, StoreError> {
-    let params = (tx.env(), request_hash, now);
+    let params = (tx.env(), request_hash, now, max_attempts);
     Ok(tx.execute(CONSUME_PENDING, params).await? == 1)
 }
 
@@ -325,10 +337,22 @@ pub async fn count_pending_attempt(tx: &mut Tx, request_hash: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Discards all waiting grants of an account.
+/// Discards the grants of an account that nobody can verify any more; gives how many.
+pub async fn drop_dead_pending(
+    tx: &mut Tx,
+    account: ConnectedAccountId,
+    now: Timestamp,
+    max_attempts: i64,
+) -> Result<u64, StoreError> {
+    let params = (tx.env(), account, now, max_attempts);
+    tx.execute(DROP_DEAD_PENDING, params).await
+}
+
+/// Discards all waiting grants of an account, which is then in the state it had without them.
 pub async fn drop_pending(tx: &mut Tx, account: ConnectedAccountId) -> Result<(), StoreError> {
     let params = (tx.env(), account);
     tx.execute(DROP_PENDING, params).await?;
+    tx.execute(CLEAR_PENDING_UNTIL, params).await?;
     Ok(())
 }
 

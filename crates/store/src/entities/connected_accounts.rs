@@ -54,6 +54,8 @@ pub struct AccountRow {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+    /// Until when a grant waits for verification, over the state that `status` names.
+    pub pending_until: Option<Timestamp>,
 }
 
 /// Unique index of the owner.
@@ -63,7 +65,7 @@ pub const OWNER_INDEX: &str = "connected_accounts_owner";
 pub const ORG_WIDE_INDEX: &str = "connected_accounts_org_wide";
 
 /// Which accounts a list holds; empty texts match any.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccountFilter {
     /// Connections; none matches any.
     pub connections: Vec<ConnectionId>,
@@ -73,8 +75,10 @@ pub struct AccountFilter {
     pub organization_id: String,
     /// Exact user.
     pub user_id: String,
-    /// State.
+    /// State, `PENDING_VERIFICATION` included.
     pub status: String,
+    /// When the question is asked, since a waiting grant changes the state for a time.
+    pub now: Timestamp,
     /// Part of identifier, connection name or connector.
     pub query: String,
     /// Only shared, or only own, credentials.
@@ -154,7 +158,7 @@ const REFRESHED: Sql = sql!(
             credential_version = credential_version + 1, token_expires_at = $6, refresh_due_at = $7,
             refresh_not_before = NULL, refresh_failures = 0, lease_holder = NULL, lease_until = NULL,
             last_refreshed_at = $8, updated_at = $8
-     WHERE env_id = $1 AND id = $2 AND credential_version = $3 AND status IN ('ACTIVE', 'EXPIRED', 'PENDING_VERIFICATION')"
+     WHERE env_id = $1 AND id = $2 AND credential_version = $3 AND status IN ('ACTIVE', 'EXPIRED')"
 );
 const REFRESH_POSTPONED: Sql = sql!(
     "connected_accounts.refresh_postponed",
@@ -184,10 +188,10 @@ const LIST: Sql = sql!(
      WHERE a.env_id = $1 AND a.id < $2
        AND ($3 = '' OR $3 LIKE '%,' || a.connection_id || ',%')
        AND ($4 = '' OR a.identifier = $4) AND ($5 = '' OR a.organization_id = $5) AND ($6 = '' OR a.user_id = $6)
-       AND ($7 = '' OR a.status = $7)
+       AND ($7 = '' OR CASE WHEN a.pending_until > $10 THEN 'PENDING_VERIFICATION' ELSE a.status END = $7)
        AND ($8 = '' OR LOWER(a.identifier) LIKE $8 ESCAPE '\\' OR c.key_id_lower LIKE $8 ESCAPE '\\' OR LOWER(c.provider_key) LIKE $8 ESCAPE '\\')
        AND ($9 = '' OR (a.is_org_wide AND $9 = 'yes') OR (NOT a.is_org_wide AND $9 = 'no'))
-     ORDER BY a.id DESC LIMIT $10"
+     ORDER BY a.id DESC LIMIT $11"
 );
 const LIST_BACK: Sql = sql!(
     "connected_accounts.list_back",
@@ -195,10 +199,10 @@ const LIST_BACK: Sql = sql!(
      WHERE a.env_id = $1 AND a.id > $2
        AND ($3 = '' OR $3 LIKE '%,' || a.connection_id || ',%')
        AND ($4 = '' OR a.identifier = $4) AND ($5 = '' OR a.organization_id = $5) AND ($6 = '' OR a.user_id = $6)
-       AND ($7 = '' OR a.status = $7)
+       AND ($7 = '' OR CASE WHEN a.pending_until > $10 THEN 'PENDING_VERIFICATION' ELSE a.status END = $7)
        AND ($8 = '' OR LOWER(a.identifier) LIKE $8 ESCAPE '\\' OR c.key_id_lower LIKE $8 ESCAPE '\\' OR LOWER(c.provider_key) LIKE $8 ESCAPE '\\')
        AND ($9 = '' OR (a.is_org_wide AND $9 = 'yes') OR (NOT a.is_org_wide AND $9 = 'no'))
-     ORDER BY a.id LIMIT $10"
+     ORDER BY a.id LIMIT $11"
 );
 const COUNT: Sql = sql!(
     "connected_accounts.count",
@@ -206,7 +210,7 @@ const COUNT: Sql = sql!(
      WHERE a.env_id = $1
        AND ($2 = '' OR $2 LIKE '%,' || a.connection_id || ',%')
        AND ($3 = '' OR a.identifier = $3) AND ($4 = '' OR a.organization_id = $4) AND ($5 = '' OR a.user_id = $5)
-       AND ($6 = '' OR a.status = $6)
+       AND ($6 = '' OR CASE WHEN a.pending_until > $9 THEN 'PENDING_VERIFICATION' ELSE a.status END = $6)
        AND ($7 = '' OR LOWER(a.identifier) LIKE $7 ESCAPE '\\' OR c.key_id_lower LIKE $7 ESCAPE '\\' OR LOWER(c.provider_key) LIKE $7 ESCAPE '\\')
        AND ($8 = '' OR (a.is_org_wide AND $8 = 'yes') OR (NOT a.is_org_wide AND $8 = 'no'))"
 );
@@ -218,6 +222,26 @@ const REFRESH_DUE: AdminSql = admin_sql!(
     "connected_accounts.refresh_due",
     "SELECT env_id, id FROM connected_accounts WHERE refresh_due_at IS NOT NULL AND refresh_due_at <= $1
      ORDER BY refresh_due_at LIMIT $2"
+);
+/// The end of the last grant that can still be verified.
+const SET_PENDING_UNTIL: Sql = sql!(
+    "connected_accounts.set_pending_until",
+    "UPDATE connected_accounts SET pending_until = (
+         SELECT MAX(p.expires_at) FROM pending_grants p
+         WHERE p.env_id = $1 AND p.account_id = $2 AND p.consumed_at IS NULL AND p.expires_at > $3 AND p.attempts < $4),
+         updated_at = $3
+     WHERE env_id = $1 AND id = $2
+     RETURNING pending_until"
+);
+const END_PENDING: Sql = sql!(
+    "connected_accounts.end_pending",
+    "UPDATE connected_accounts SET pending_until = NULL, updated_at = $3
+     WHERE env_id = $1 AND id = $2 AND pending_until IS NOT NULL AND pending_until <= $3"
+);
+const PENDING_LAPSED: AdminSql = admin_sql!(
+    "connected_accounts.pending_lapsed",
+    "SELECT env_id, id FROM connected_accounts WHERE pending_until IS NOT NULL AND pending_until <= $1
+     ORDER BY pending_until LIMIT $2"
 );
 const EXPIRE_ALL_LEASES: AdminSql = admin_sql!(
     "connected_accounts.expire_all_leases",
@@ -231,6 +255,8 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     MATCHING,
     SET_CREDENTIAL,
     SET_STATUS,
+    SET_PENDING_UNTIL,
+    END_PENDING,
     SET_CONFIG,
     DISCONNECT,
     DELETE,
@@ -246,7 +272,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     COUNT,
     COUNT_OF_CONNECTION,
 ];
-pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[REFRESH_DUE, EXPIRE_ALL_LEASES];
+pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[REFRESH_DUE, PENDING_LAPSED, EXPIRE_ALL_LEASES];
 
 impl FromRow for AccountRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -274,11 +300,12 @@ impl FromRow for AccountRow {
             is_org_wide: row.get("is_org_wide")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
+            pending_until: row.get("pending_until")?,
         })
     }
 }
 
-/// An account whose credential is due for a refresh.
+/// An account that background work has to look at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DueAccount {
     /// Environment.
@@ -403,6 +430,37 @@ pub async fn set_status(
 ) -> Result<bool, StoreError> {
     let params = (tx.env(), id, status, reason, at);
     Ok(tx.execute(SET_STATUS, params).await? == 1)
+}
+
+struct PendingUntil(Option<Timestamp>);
+
+impl FromRow for PendingUntil {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.get("pending_until")?))
+    }
+}
+
+/// Notes until when a grant waits for verification, after one came or was discarded; gives it.
+/// Grants with `max_attempts` wrong tries do not count.
+pub async fn set_pending_until(
+    tx: &mut Tx,
+    id: ConnectedAccountId,
+    max_attempts: i64,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let params = (tx.env(), id, now, max_attempts);
+    let until: Option<PendingUntil> = tx.fetch_optional_as(SET_PENDING_UNTIL, params).await?;
+    Ok(until.and_then(|until| until.0))
+}
+
+/// Forgets that a grant waited, when its time is over; `false` when it is not, or somebody else did.
+pub async fn end_pending(
+    tx: &mut Tx,
+    id: ConnectedAccountId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let params = (tx.env(), id, now);
+    Ok(tx.execute(END_PENDING, params).await? == 1)
 }
 
 /// Changes the developer's settings and the user's choice of scopes.
@@ -580,6 +638,7 @@ pub async fn list(
         &filter.status,
         filter.query_text(),
         filter.org_wide_text(),
+        filter.now,
         window.limit(),
     );
     db.fetch_all_as(window.choose(LIST, LIST_BACK), params)
@@ -597,6 +656,7 @@ pub async fn count(db: &mut impl Query, filter: &AccountFilter) -> Result<u64, S
         &filter.status,
         filter.query_text(),
         filter.org_wide_text(),
+        filter.now,
     );
     let total: Option<super::Total> = db.fetch_optional_as(COUNT, params).await?;
     Ok(total.map_or(0, |total| total.0))
@@ -616,6 +676,15 @@ pub async fn refresh_due(
     limit: u32,
 ) -> Result<Vec<DueAccount>, StoreError> {
     db.fetch_all_as(REFRESH_DUE, (now, limit)).await
+}
+
+/// Accounts of all environments whose waiting grant was not verified in time, oldest first.
+pub async fn pending_lapsed(
+    db: &mut impl Fetch<Statement = AdminSql>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueAccount>, StoreError> {
+    db.fetch_all_as(PENDING_LAPSED, (now, limit)).await
 }
 
 /// Declares every lease over: a single-process installation was restarted.

@@ -1,0 +1,89 @@
+//! Grants that nobody verified (AK-322, AK-323).
+//!
+//! A waiting grant lies over the account's own state; it ends by itself. What is done here is to say
+//! so (event, history) and to remove the tokens.
+
+use super::MAX_VERIFY_ATTEMPTS;
+use crate::{
+    AgentKit,
+    accounts::{AccountStatus, Grounds, own_status},
+    error::Result,
+    record,
+};
+use keystead_store::{
+    Tx,
+    entities::{
+        auth_links::{self, PendingGrantRow},
+        connected_accounts::{self, DueAccount},
+    },
+};
+use keystead_types::{ConnectedAccountId, EnvironmentId};
+
+impl AgentKit {
+    /// Ends waiting grants of all environments that were not verified in time, a batch at a time;
+    /// gives how many accounts were looked at.
+    pub async fn lapse_pending(&self, batch: u32) -> Result<usize> {
+        let now = self.ctx().clock.now();
+        let mut read = self.ctx().db.read_admin();
+        let lapsed = connected_accounts::pending_lapsed(&mut read, now, batch).await?;
+        let count = lapsed.len();
+        for DueAccount { environment, id } in lapsed {
+            if let Err(error) = self.lapse(environment, id).await {
+                tracing::warn!(account = %id, %error, "a grant that was not verified could not be ended");
+            }
+        }
+        Ok(count)
+    }
+
+    async fn lapse(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<()> {
+        // An account that cannot be read (its connector is gone, say) must not stay at the head of
+        // the queue; there is nobody to tell about it then.
+        let grounds = self.grounds_of(env, id).await;
+        let now = self.ctx().clock.now();
+        let mut tx = self.ctx().db.begin(env).await?;
+        if !connected_accounts::end_pending(&mut tx, id, now).await? {
+            return Ok(());
+        }
+        auth_links::drop_dead_pending(&mut tx, id, now, MAX_VERIFY_ATTEMPTS).await?;
+        if let Ok(grounds) = &grounds {
+            let why = "the new authorization was not verified in time";
+            self.tell_lapse(&mut tx, grounds, why).await?;
+        }
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        grounds.map(|_| ())
+    }
+
+    /// Counts a wrong name. The last one discards the grant, and the account is in the state it had.
+    pub(super) async fn count_attempt(
+        &self,
+        env: EnvironmentId,
+        hash: &[u8],
+        pending: &PendingGrantRow,
+    ) -> Result<()> {
+        let id = pending.account_id;
+        let grounds = self.grounds_of(env, id).await?;
+        let now = self.ctx().clock.now();
+        let mut tx = self.ctx().db.begin(env).await?;
+        auth_links::count_pending_attempt(&mut tx, hash).await?;
+        let until =
+            connected_accounts::set_pending_until(&mut tx, id, MAX_VERIFY_ATTEMPTS, now).await?;
+        let dropped = auth_links::drop_dead_pending(&mut tx, id, now, MAX_VERIFY_ATTEMPTS).await?;
+        if until.is_none() && dropped > 0 {
+            let why = "the new authorization was discarded after too many wrong identifiers";
+            self.tell_lapse(&mut tx, &grounds, why).await?;
+        }
+        tx.commit().await?;
+        self.snapshots().forget(env, id);
+        Ok(())
+    }
+
+    async fn tell_lapse(&self, tx: &mut Tx, grounds: &Grounds, why: &str) -> Result<()> {
+        let mut account = grounds.account.clone();
+        account.status = own_status(&grounds.row)?;
+        let kind = "connected_account.verification_failed";
+        record::history(tx, self.ctx(), account.id, kind, why).await?;
+        let pending = AccountStatus::PendingVerification;
+        record::status_change(tx, self.ctx(), &account, &grounds.connection, pending).await
+    }
+}
