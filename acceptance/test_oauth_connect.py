@@ -94,6 +94,13 @@ def test_a_refusal_at_the_provider_leaves_the_account_pending(scalekit, page, ap
     page.wait_for_url("**/callback?**")
     assert "The user said no" not in page.content()  # a provider's text is not ours to show
     assert status(scalekit, connection, identifier) == "PENDING_AUTH"
+    assert page.get_by_text("Reference:").is_visible()
+    # AK-310: the same link again, until the account is connected.
+    page.get_by_role("link", name="Try again").click()
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url(f"{app.verify_url}**")
+    scalekit.actions.verify_connected_account_user(app.visit()["auth_request_id"], identifier)
+    assert status(scalekit, connection, identifier) == "ACTIVE"
 
 
 def test_a_callback_in_another_browser_is_refused(

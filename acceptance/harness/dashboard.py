@@ -28,6 +28,18 @@ def sign_in(server: Server, email: str = "dev@keystead.test") -> requests.Sessio
     return session
 
 
+def sign_in_page(server: Server, page, email: str = "dev@keystead.test") -> None:
+    """Signs in as a person does, in the browser."""
+    page.goto(f"{server.url}/dashboard/sign-in")
+    mailbox = server.data / "mailbox"
+    before = set(mailbox.glob("*.json"))
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_role("button", name="Send code").click()
+    page.get_by_label("Code").fill(re.search(r"\b\d{6}\b", _next_mail(mailbox, before)["text"]).group())
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard/env_*")
+
+
 def _next_mail(mailbox: Path, before: set[Path]) -> dict:
     """The next message: the page does not wait for the mail, and its file takes a moment to fill."""
     deadline = time.monotonic() + 10

@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     collect(&root, &root.join("scalekit"), &mut files)?;
+    collect(&root, &root.join("keystead"), &mut files)?;
     files.sort();
 
     let mut resolver = protox::file::ChainFileResolver::new();

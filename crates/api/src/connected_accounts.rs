@@ -154,6 +154,7 @@ impl ConnectedAccountService for ConnectedAccounts {
             user_id: message.user_id.unwrap_or_default(),
             query: message.query,
             is_org_wide: message.is_org_wide_credential,
+            status: convert::status_word(message.status),
             ..AccountListing::default()
         };
         let page = PageRequest {

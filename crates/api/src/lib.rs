@@ -10,6 +10,7 @@
 
 mod agent_actions;
 mod clients;
+mod connected_account_extensions;
 mod connected_accounts;
 mod connections;
 mod convert;
@@ -24,7 +25,7 @@ mod workspaces;
 use keystead_agentkit::AgentKit;
 use keystead_authz::Authorizer;
 use keystead_identity::Context;
-use keystead_proto::v1;
+use keystead_proto::{extensions, v1};
 use tonic::service::Routes;
 
 /// What the services work with. Cheap to clone.
@@ -40,6 +41,7 @@ pub struct App {
 
 /// All services.
 pub fn routes(app: App) -> Routes {
+    use extensions::connected_account_extension_service_server::ConnectedAccountExtensionServiceServer;
     use v1::{
         clients::client_service_server::ClientServiceServer,
         connected_accounts::connected_account_service_server::ConnectedAccountServiceServer,
@@ -54,6 +56,9 @@ pub fn routes(app: App) -> Routes {
         .add_service(ClientServiceServer::new(clients::Clients(app.clone())))
         .add_service(ConnectedAccountServiceServer::new(
             connected_accounts::ConnectedAccounts(app.clone()),
+        ))
+        .add_service(ConnectedAccountExtensionServiceServer::new(
+            connected_account_extensions::ConnectedAccountExtensions(app.clone()),
         ))
         .add_service(ConnectionServiceServer::new(connections::Connections(
             app.clone(),

@@ -24,6 +24,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 }
 
+/// What this server offers beyond the contract of the official client libraries.
+pub use generated::keystead::v1 as extensions;
 pub use generated::scalekit::v1;
 pub use generated::{buf::validate, google::protobuf as wrappers};
 
@@ -48,8 +50,14 @@ mod tests {
 
     #[test]
     fn the_pool_holds_every_service_and_method() {
-        let services = POOL.services().filter(|s| s.name() != "Dummy").count();
-        let methods: usize = POOL.services().map(|s| s.methods().count()).sum();
-        assert_eq!((services, methods), (35, 444));
+        let of = |package: &str| {
+            let services = POOL
+                .services()
+                .filter(|s| s.full_name().starts_with(package) && s.name() != "Dummy");
+            let methods: Vec<usize> = services.map(|s| s.methods().count()).collect();
+            (methods.len(), methods.iter().sum::<usize>())
+        };
+        assert_eq!(of("scalekit."), (35, 444));
+        assert_eq!(of("keystead."), (1, 2));
     }
 }

@@ -149,7 +149,7 @@ fn database_config(folder: &DataFolder, url: Option<String>) -> DatabaseConfig {
 
 fn first_start() -> FirstStart {
     FirstStart {
-        workspace_name: "Development".to_owned(),
+        workspace_name: "My application".to_owned(),
         admin_email: MEMBER.to_owned(),
         admin_first_name: "Dev".to_owned(),
         admin_last_name: "Keystead".to_owned(),

@@ -50,6 +50,20 @@ pub(crate) const fn status(status: AccountStatus) -> i32 {
     number as i32
 }
 
+/// The stored word of a state to filter by; empty for any.
+pub(crate) fn status_word(number: i32) -> String {
+    use pb::ConnectorStatus as S;
+    let status = match S::try_from(number).unwrap_or_default() {
+        S::ConnectionStatusUnspecified => return String::new(),
+        S::Active => AccountStatus::Active,
+        S::Expired => AccountStatus::Expired,
+        S::PendingAuth => AccountStatus::PendingAuth,
+        S::PendingVerification => AccountStatus::PendingVerification,
+        S::Disconnected => AccountStatus::Disconnected,
+    };
+    status.as_str().to_owned()
+}
+
 /// The number of a kind of credential; keys and templates that sign tokens are CUSTOM
 /// (section 1.3).
 pub(crate) const fn credential_kind(kind: AuthKind) -> i32 {

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking; fields of messages are optional"
 )]
 
+mod connected_account_extensions;
 mod connected_accounts;
 mod connections;
 mod fixture;

@@ -176,6 +176,7 @@ impl<'a> Schemas<'a> {
 fn component(full_name: &str) -> String {
     full_name
         .strip_prefix("scalekit.v1.")
+        .or_else(|| full_name.strip_prefix("keystead.v1."))
         .unwrap_or(full_name)
         .to_owned()
 }

@@ -49,7 +49,7 @@ fn every_binding_is_in_the_document() {
             count += 1;
         }
     }
-    assert_eq!(count, 486);
+    assert_eq!(count, 488);
 }
 
 #[test]

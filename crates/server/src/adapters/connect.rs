@@ -3,14 +3,16 @@
 use super::connect_form;
 use keystead_agentkit::{
     AgentKit, Error,
+    accounts::Grounds,
     links::{CallbackEnd, CallbackError, FormEnd, OpenLink},
 };
 use keystead_authz::{AuthError, Authorizer, Caller, Credentials};
-use keystead_identity::Site;
+use keystead_identity::{Site, workspaces};
 use keystead_store::StoreError;
 use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret};
 use keystead_web::connect::{
-    Answers, Browser, ConnectError, ConnectFlow, Consent, Finished, Link, Opened, Submitted,
+    Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
+    Submitted,
 };
 use std::sync::Arc;
 use url::form_urlencoded::Serializer;
@@ -34,7 +36,7 @@ impl ConnectFlow for HostedConnect {
         if grounds.connection.kind.is_redirect() && !grounds.asks_before_consent() {
             return Ok(Opened::Provider(self.consent(env, &opened).await?));
         }
-        let form = connect_form::form(&site, grounds);
+        let form = self.form(&site, grounds).await?;
         let mut tx = self.agentkit.ctx().db.begin(env).await.map_err(store)?;
         let portal = self
             .authorizer
@@ -79,7 +81,7 @@ impl ConnectFlow for HostedConnect {
                 connect: consent.browser,
             })),
             FormEnd::Wrong(violations) => Ok(Submitted::Wrong {
-                form: connect_form::form(&site, &opened.grounds),
+                form: self.form(&site, &opened.grounds).await?,
                 violations,
             }),
         }
@@ -158,6 +160,16 @@ impl HostedConnect {
     async fn site(&self, browser: &Browser) -> Result<Arc<Site>, ConnectError> {
         let found = self.agentkit.ctx().site_by_host(&browser.host).await?;
         found.ok_or(ConnectError::SessionExpired)
+    }
+
+    /// What the visitor is asked, in the name of the workspace: "Production" says nothing to him.
+    async fn form(&self, site: &Site, grounds: &Grounds) -> Result<ConnectForm, ConnectError> {
+        let workspace = workspaces::get(self.agentkit.ctx(), site.environment.workspace).await;
+        let workspace = workspace.map_err(|error| ConnectError::Internal(Internal::new(error)))?;
+        Ok(ConnectForm {
+            application: workspace.display_name,
+            ..connect_form::form(site, grounds)
+        })
     }
 
     async fn link(&self, env: EnvironmentId, link: &Link) -> Result<OpenLink, ConnectError> {

@@ -6,7 +6,9 @@ use crate::{
     failure::Failure,
     form_data::FormData,
     render,
-    view::{Block, Confirm, Crumb, EnvironmentChoice, Form, Notice, Page, Shell, Tone},
+    view::{
+        Block, Confirm, Crumb, EnvironmentChoice, Field, Form, Kind, Notice, Page, Shell, Tone,
+    },
 };
 use axum::{
     extract::{FromRequestParts, OriginalUri, RawPathParams},
@@ -120,9 +122,13 @@ fn toast(done: &str) -> Option<&'static str> {
     Some(match done {
         "account-deleted" => "Connected account deleted",
         "account-disconnected" => "Connected account disconnected",
+        "account-refreshed" => "Token refreshed",
         "client-created" => "Client created. Create a secret to use it.",
         "client-deleted" => "Client deleted",
         "connection-created" => "Connection created. Finish its settings below.",
+        "connection-created-plain" => {
+            "Connection created, but without the permissions you chose. Enter them below."
+        }
         "connection-deleted" => "Connection deleted",
         "connection-disabled" => "Connection disabled",
         "connection-enabled" => "Connection enabled",
@@ -154,20 +160,43 @@ impl Desk {
         }
     }
 
-    /// Asks before something is destroyed.
+    /// Asks before something is destroyed; where real users are, for the environment's name too
+    /// (DB-021). [`Self::unconfirmed`] checks it.
     pub(crate) fn confirm(
         &self,
         section: &'static str,
         title: String,
         consequences: &[&str],
-        form: Form,
+        mut form: Form,
     ) -> Confirm {
+        if self.is_production() {
+            let name = &self.environment.display_name;
+            let field = Field::new("environment", "Name of the environment", Kind::Text)
+                .required()
+                .hint(format!(
+                    "This is a production environment. Enter {name} to go on."
+                ));
+            form = form.field(field);
+            if self.query.has("again") {
+                let wrong = format!("Enter {name}, exactly as it is written.");
+                form.blame(vec![("environment".to_owned(), wrong)]);
+            }
+        }
         Confirm {
             shell: self.shell(section),
             title,
             consequences: consequences.iter().map(|&text| text.to_owned()).collect(),
             form,
         }
+    }
+
+    /// Where to go when what the confirmation at `path` asks for is not there.
+    pub(crate) fn unconfirmed(&self, sent: &FormData, path: &str) -> Option<Response> {
+        let named = sent.text("environment") == self.environment.display_name.trim();
+        (self.is_production() && !named).then(|| {
+            let again = format!("{}?again=1", self.path(path));
+            render::redirect(StatusCode::SEE_OTHER, &again)
+        })
     }
 
     /// A form of this session that posts below the environment's pages.

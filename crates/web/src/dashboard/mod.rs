@@ -7,6 +7,7 @@ mod credentials;
 mod desk;
 mod environments;
 mod json;
+mod launch;
 mod login;
 mod overview;
 mod rpc;
@@ -47,6 +48,7 @@ pub(crate) fn router(deps: &Deps) -> Router {
             get(environments::list).post(environments::create),
         )
         .route("/dashboard/{env}", get(overview::show))
+        .route("/dashboard/{env}/launch", get(launch::show))
         .route(
             "/dashboard/{env}/verification",
             get(verification::show).post(verification::save),

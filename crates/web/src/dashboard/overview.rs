@@ -61,13 +61,18 @@ pub(super) async fn show(desk: Desk) -> Answer {
             what: "Connected accounts",
         },
     ]));
-    let step = |title, about, done, label: &str, path: &str| Step {
+    let step = |title, about: &str, done, label: &str, path: &str| Step {
         title,
-        about,
+        about: about.to_owned(),
         done,
         action: Action::link(label, desk.path(path)).small(),
     };
     let some = |count: Option<u32>| count.is_some_and(|count| count > 0);
+    let ready = some(connections) && has_secret && some(accounts);
+    if ready {
+        page.actions
+            .push(Action::link("Launch checklist", desk.path("/launch")));
+    }
     page.blocks.push(card(
         "Get started",
         "Three steps to the first call of a tool.",
@@ -110,7 +115,7 @@ pub(super) fn variables(desk: &Desk, client: &str) -> String {
     format!("SCALEKIT_ENVIRONMENT_URL={url}\nSCALEKIT_CLIENT_ID={client}\nSCALEKIT_CLIENT_SECRET=…")
 }
 
-fn card(title: &str, about: &str, body: CardBody) -> Block {
+pub(super) fn card(title: &str, about: &str, body: CardBody) -> Block {
     Block::Card(Box::new(Card {
         title: title.to_owned(),
         about: about.to_owned(),
@@ -131,6 +136,7 @@ fn total<T>(
     }
 }
 
-fn hidden(status: &Status) -> bool {
+/// Whether the member may not see it, or the server does not have it.
+pub(super) fn hidden(status: &Status) -> bool {
     matches!(status.code(), Code::PermissionDenied | Code::Unimplemented)
 }

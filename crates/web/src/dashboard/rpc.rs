@@ -1,7 +1,10 @@
 //! The dashboard's way to the services: the generated clients, over a service in the same process.
 
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use keystead_proto::ExplicitFields;
+use keystead_proto::{
+    ExplicitFields,
+    extensions::connected_account_extension_service_client::ConnectedAccountExtensionServiceClient,
+};
 use keystead_types::Secret;
 use std::task::{Context, Poll};
 use tonic::body::Body;
@@ -94,6 +97,13 @@ macro_rules! clients {
             })*
         }
     };
+}
+
+impl InProcess {
+    /// Ours beyond the wire of the official clients.
+    pub(crate) fn account_extensions(&self) -> ConnectedAccountExtensionServiceClient<Self> {
+        ConnectedAccountExtensionServiceClient::new(self.clone())
+    }
 }
 
 clients! {

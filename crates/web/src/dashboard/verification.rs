@@ -78,7 +78,7 @@ pub(super) async fn save(desk: Desk, Posted(sent): Posted) -> Answer {
 }
 
 /// The stored settings; `None` when there are none yet.
-async fn load(desk: &Desk) -> Result<Option<AgentActionsConfig>, Trouble> {
+pub(super) async fn load(desk: &Desk) -> Result<Option<AgentActionsConfig>, Trouble> {
     let request = GetAgentActionsConfigRequest {
         id: desk.environment.id.clone(),
     };

@@ -210,7 +210,7 @@ pub struct Step {
     /// What.
     pub title: &'static str,
     /// Why.
-    pub about: &'static str,
+    pub about: String,
     /// Done already.
     pub done: bool,
     /// How.

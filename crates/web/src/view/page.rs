@@ -217,6 +217,12 @@ const AGENTKIT: &[Place] = &[
         icon: Icon::Shield,
         name: "User verification",
     },
+    Place {
+        section: "launch",
+        path: "/launch",
+        icon: Icon::Check,
+        name: "Launch checklist",
+    },
 ];
 const SETTINGS: &[Place] = &[Place {
     section: "credentials",

@@ -3,8 +3,8 @@
 use crate::{browser::TestBrowser, markup, services::wrong_field, world};
 use http::StatusCode;
 use keystead_proto::v1::{
-    connections::{ConnectionType, connection::Settings},
-    environments::ConnectedAccountUserVerifyMode,
+    connections::{ConnectionAuthMode, ConnectionType, connection::Settings},
+    environments::{AgentActionsConfig, ConnectedAccountUserVerifyMode, CustomDomainStatus},
 };
 use tonic::Status;
 
@@ -284,6 +284,104 @@ async fn a_connection_is_created_and_set_up() {
     );
 }
 
+/// Part of AK-240: a member connects the one account of a shared connection.
+#[tokio::test]
+async fn a_shared_connection_offers_its_one_account() {
+    let mut browser = TestBrowser::member();
+    let base = "/dashboard/env_1/connections/conn_1";
+    let page = browser.get(base).await;
+    assert!(page.body.contains("Connect an account") && !page.body.contains("/shared\""));
+    browser.world.connections.lock().unwrap()[0].auth_mode = ConnectionAuthMode::OrgWide.into();
+    let page = browser.get(base).await;
+    let link = browser.press(&page, &format!("{base}/shared")).await;
+    assert!(
+        link.body.contains("token=canary-conn_1&#38;state=1")
+            && link.body.contains("everybody then acts with"),
+        "{}",
+        link.body
+    );
+}
+
+/// Part of AK-118: a preset sets the permissions; without one they stay empty.
+#[tokio::test]
+async fn a_connection_is_created_from_a_template() {
+    let mut browser = TestBrowser::member();
+    let page = browser
+        .get("/dashboard/env_1/connections/new?connector=GMAIL")
+        .await;
+    assert!(
+        page.body
+            .contains("Sends messages. Cannot read the mailbox.")
+    );
+    let scopes = |browser: &TestBrowser| {
+        let known = browser.world.connections.lock().unwrap();
+        match &known.last().unwrap().settings {
+            Some(Settings::OauthConfig(config)) => config.scopes.clone(),
+            _ => panic!("no settings"),
+        }
+    };
+    browser.submit(&page, &[]).await;
+    assert!(scopes(&browser).is_empty());
+    browser.world.connections.lock().unwrap().pop();
+    let made = browser.submit(&page, &[("template", "send")]).await;
+    assert_eq!(
+        made.location(),
+        "/dashboard/env_1/connections/conn_9?done=connection-created"
+    );
+    assert!(
+        scopes(&browser)
+            .iter()
+            .any(|scope| scope.ends_with("gmail.send"))
+    );
+    let other = browser
+        .get("/dashboard/env_1/connections/new?connector=DATADOG")
+        .await;
+    assert!(!other.body.contains("name=\"template\""));
+}
+
+/// Part of AK-803 and DB-115: each line of the checklist follows what is so.
+#[tokio::test]
+async fn the_launch_checklist_follows_the_environment() {
+    let mut browser = TestBrowser::member();
+    let page = browser.get("/dashboard/env_1/launch").await;
+    assert!(
+        page.body
+            .contains("Not finished or disabled: slack-support.")
+    );
+    assert!(!page.body.contains("Ready for your users"));
+
+    {
+        let world = &browser.world;
+        world
+            .connections
+            .lock()
+            .unwrap()
+            .retain(|connection| connection.id != "conn_2");
+        *world.verification.lock().unwrap() = Some(AgentActionsConfig {
+            user_verify_mode: ConnectedAccountUserVerifyMode::UserVerifyModeB2b.into(),
+            ..AgentActionsConfig::default()
+        });
+        for environment in world.environments.lock().unwrap().iter_mut() {
+            environment.custom_domain = Some("auth.acme.test".to_owned());
+            environment.custom_domain_status = CustomDomainStatus::Active.into();
+        }
+    }
+    let page = browser.get("/dashboard/env_2/launch").await;
+    page.keep("launch-ready");
+    assert!(
+        page.body.contains("Ready for your users") && page.body.contains("0 things are open."),
+        "{}",
+        page.body
+    );
+    for (_, provider) in browser.world.providers.lock().unwrap().iter_mut() {
+        provider.proxy_enabled = provider.identifier != "GMAIL";
+    }
+    let page = browser.get("/dashboard/env_2/launch").await;
+    assert!(
+        page.body.contains("Switched off for: Gmail.") && page.body.contains("1 thing is open.")
+    );
+}
+
 /// Part of DB-087: connections are found by their state and named by their service.
 #[tokio::test]
 async fn connections_are_filtered_by_their_state() {
@@ -401,6 +499,82 @@ async fn accounts_are_filtered_linked_disconnected_and_deleted() {
         browser.get("/dashboard/env_1/accounts/ca_1").await.status,
         StatusCode::NOT_FOUND
     );
+}
+
+/// Part of AK-209 and AK-219: by state, by the exact name of the user, by connection.
+#[tokio::test]
+async fn accounts_are_filtered_by_state_and_user() {
+    let mut browser = TestBrowser::member();
+    for (query, shown) in [
+        ("status=EXPIRED", vec!["grace@example.com"]),
+        ("status=PENDING_AUTH", vec!["user_8123"]),
+        (
+            "status=nonsense&connection=slack-support",
+            vec!["user_8123"],
+        ),
+        ("identifier=ada%40example.com", vec!["ada@example.com"]),
+        ("identifier=ada", vec![]),
+        ("status=ACTIVE&connection=slack-support", vec![]),
+    ] {
+        let page = browser
+            .get(&format!("/dashboard/env_1/accounts?{query}"))
+            .await;
+        for name in [
+            "ada@example.com",
+            "grace@example.com",
+            "user_8123",
+            "linus@example.com",
+        ] {
+            let row = page.body.contains(&format!(">{name}</a>"));
+            assert_eq!(row, shown.contains(&name), "{query}: {name}");
+        }
+    }
+    let page = browser
+        .get("/dashboard/env_1/accounts?status=EXPIRED")
+        .await;
+    assert!(page.body.contains("value=\"EXPIRED\" selected"));
+}
+
+/// AK-225. Part of AK-219: what happened and why, when it was last refreshed, and refreshing now.
+#[tokio::test]
+async fn an_account_shows_its_history_and_is_refreshed_on_request() {
+    let mut browser = TestBrowser::member();
+    let expired = browser.get("/dashboard/env_1/accounts/ca_2").await;
+    assert!(
+        expired
+            .body
+            .contains("Reason: the provider answered invalid_grant")
+    );
+    assert!(expired.body.contains("Active → Expired") && expired.body.contains("Refresh failed"));
+    assert!(
+        !expired.body.contains("/refresh\""),
+        "only a new consent helps"
+    );
+
+    let path = "/dashboard/env_1/accounts/ca_1";
+    let page = browser.get(path).await;
+    assert!(
+        page.body
+            .contains("<time datetime=\"2026-09-21T14:03:20Z\">"),
+        "{}",
+        page.body
+    );
+    let refresh = format!("{path}/refresh");
+    for status in [
+        Status::failed_precondition("the provider refused: invalid_client"),
+        Status::unavailable("the provider refused: invalid_client"),
+    ] {
+        *browser.world.refuse.lock().unwrap() = Some(status);
+        let refused = browser.press(&page, &refresh).await;
+        refused.keep("account-not-refreshed");
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        assert!(refused.body.contains("The token was not refreshed"));
+        assert!(refused.body.contains("invalid_client"));
+    }
+    let done = browser.press(&page, &refresh).await;
+    assert_eq!(done.location(), format!("{path}?done=account-refreshed"));
+    let page = browser.get(done.location()).await;
+    assert!(page.body.contains("Token refreshed") && page.body.contains("22 Sep 2026"));
 }
 
 /// Part of DB-082 and flow 3.5: a secret is shown once.

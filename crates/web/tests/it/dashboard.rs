@@ -44,6 +44,11 @@ const PAGES: &[(&str, &str)] = &[
     ("client", "/credentials/skc_1"),
     ("secret-revoke", "/credentials/skc_1/secrets/sks_1/revoke"),
     ("verification", "/verification"),
+    ("launch", "/launch"),
+    (
+        "connection-new-template",
+        "/connections/new?connector=GMAIL",
+    ),
 ];
 
 fn address(path: &str) -> String {
@@ -266,4 +271,42 @@ async fn pages_of_a_list_keep_the_filter() {
         page.body.contains("value=\"s\""),
         "a search that is too short is kept but not sent"
     );
+}
+
+/// Part of DB-021: where real users are, what destroys asks for the environment's name and does nothing
+/// without it.
+#[tokio::test]
+async fn in_production_the_name_of_the_environment_confirms() {
+    let mut browser = TestBrowser::member();
+    for path in [
+        "/connections/conn_1/disable",
+        "/connections/conn_1/delete",
+        "/accounts/ca_1/disconnect",
+        "/accounts/ca_1/delete",
+        "/credentials/skc_1/secrets/sks_1/revoke",
+        "/credentials/skc_1/delete",
+    ] {
+        let address = format!("/dashboard/env_2{path}");
+        let page = browser.get(&address).await;
+        for wrong in ["", "production", "Development"] {
+            let answer = browser.submit(&page, &[("environment", wrong)]).await;
+            assert_eq!(answer.location(), format!("{address}?again=1"), "{wrong}");
+        }
+        assert_eq!(browser.world.writes(), 0, "{path}");
+        let again = browser.get(&format!("{address}?again=1")).await;
+        again.keep("confirm-production");
+        assert!(
+            again
+                .body
+                .contains("Enter Production, exactly as it is written.")
+        );
+        *browser.world.refuse.lock().unwrap() = Some(Status::failed_precondition("it arrived"));
+        let sent = browser
+            .submit(&again, &[("environment", "Production")])
+            .await;
+        assert!(sent.body.contains("It arrived"), "{path}");
+
+        let here = browser.get(&format!("/dashboard/env_1{path}")).await;
+        assert!(!here.body.contains("name=\"environment\""));
+    }
 }

@@ -402,3 +402,19 @@ async fn a_member_finishes_with_a_click_and_a_stranger_signs_in_first() {
     assert_eq!(answer.location(), "/connect/success");
     assert_eq!(*browser.flow.verified.lock().unwrap(), ["request-1"]);
 }
+
+/// AK-320: another site cannot make a member finish an authorization.
+#[tokio::test]
+async fn finishing_takes_the_token_of_the_members_session() {
+    let mut browser = TestBrowser::new();
+    browser
+        .cookies
+        .insert("__Host-keystead_session".to_owned(), "session-1".to_owned());
+    for fields in [vec![], vec![("csrf".to_owned(), "A".repeat(43))]] {
+        let answer = browser
+            .post("/connect/verify?request=request-1", &fields)
+            .await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+    assert!(browser.flow.verified.lock().unwrap().is_empty());
+}

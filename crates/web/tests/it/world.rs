@@ -3,6 +3,7 @@
 
 use crate::services::World;
 use keystead_proto::{
+    extensions::ConnectedAccountHistoryEntry,
     v1::{
         clients::{Client, ClientSecret},
         commons::EnvironmentType,
@@ -253,6 +254,28 @@ pub(crate) fn full() -> Arc<World> {
         account("ca_2", "grace@example.com", "GMAIL", "gmail", 2),
         account("ca_3", "user_8123", "SLACK", "slack-support", 3),
         account("ca_4", "linus@example.com", "GMAIL", "gmail", 5),
+    ];
+    let event = |account: &str, kind: &str, detail: &str, seconds| {
+        let entry = ConnectedAccountHistoryEntry {
+            id: format!("evt_{seconds}"),
+            kind: format!("connected_account.{kind}"),
+            detail: detail.to_owned(),
+            occurred_at: Some(at(seconds)),
+        };
+        (account.to_owned(), entry)
+    };
+    *world.history.lock().unwrap() = vec![
+        event("ca_1", "token_refresh_succeeded", "", -600),
+        event("ca_1", "oauth_tokens_fetched", "", -4_200),
+        event("ca_1", "status_updated", "PENDING_AUTH → ACTIVE", -4_200),
+        event("ca_1", "created", "", -7_200),
+        event("ca_2", "status_updated", "ACTIVE → EXPIRED", -60),
+        event(
+            "ca_2",
+            "token_refresh_failed",
+            "the provider answered invalid_grant",
+            -60,
+        ),
     ];
     *world.clients.lock().unwrap() = vec![Client {
         id: "skc_1".to_owned(),

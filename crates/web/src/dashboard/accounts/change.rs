@@ -34,8 +34,11 @@ pub(super) async fn ask_disconnect(desk: Desk, Path((_, id)): Path<(String, Stri
 pub(super) async fn disconnect(
     desk: Desk,
     Path((_, id)): Path<(String, String)>,
-    Posted(_): Posted,
+    Posted(sent): Posted,
 ) -> Answer {
+    if let Some(again) = desk.unconfirmed(&sent, &format!("/accounts/{id}/disconnect")) {
+        return Ok(again);
+    }
     let request = DisconnectConnectedAccountRequest { id: id.clone() };
     desk.rpc
         .accounts()
@@ -67,8 +70,11 @@ pub(super) async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>
 pub(super) async fn delete(
     desk: Desk,
     Path((_, id)): Path<(String, String)>,
-    Posted(_): Posted,
+    Posted(sent): Posted,
 ) -> Answer {
+    if let Some(again) = desk.unconfirmed(&sent, &format!("/accounts/{id}/delete")) {
+        return Ok(again);
+    }
     let request = DeleteConnectedAccountRequest {
         id: Some(id),
         ..Default::default()

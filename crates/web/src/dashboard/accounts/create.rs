@@ -19,6 +19,7 @@ use keystead_proto::v1::{
     },
     connections::ListAppConnectionsRequest,
 };
+use prost_types::Timestamp;
 
 pub(super) async fn ask(desk: Desk) -> Answer {
     let names = connections(&desk).await?;
@@ -61,7 +62,7 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
     {
         Ok(answer) => {
             page.blocks
-                .push(Block::Notice(link_notice(&answer.into_inner())));
+                .push(Block::Notice(user_notice(&answer.into_inner())));
             page.actions = vec![Action::link("All accounts", desk.path("/accounts"))];
             Ok(html(StatusCode::OK, &page))
         }
@@ -79,22 +80,35 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
 }
 
 /// The link to send. It is in the answer to a POST and not kept in any address of ours.
-pub(super) fn link_notice(answer: &GetMagicLinkForConnectedAccountResponse) -> Notice {
-    let expiry = match words::time_fact(answer.expiry.as_ref(), "") {
-        crate::view::FactValue::Time { text, .. } => text,
+pub(in crate::dashboard) fn link_notice(
+    link: &str,
+    expiry: Option<&Timestamp>,
+    title: &str,
+    warning: &str,
+) -> Notice {
+    let until = match words::time_fact(expiry, "") {
+        crate::view::FactValue::Time { text, .. } if !text.is_empty() => format!(", until {text}"),
         _ => String::new(),
     };
     Notice {
-        copy: answer.link.clone(),
+        copy: link.to_owned(),
         toast: true,
         ..Notice::new(
             Tone::Good,
-            "Send this link to the user",
-            format!(
-                "Only to them: whoever opens it connects an account in their name. It works once, until {expiry}."
-            ),
+            title,
+            format!("{warning} It works once{until}."),
         )
     }
+}
+
+/// The link for one user.
+pub(super) fn user_notice(answer: &GetMagicLinkForConnectedAccountResponse) -> Notice {
+    link_notice(
+        &answer.link,
+        answer.expiry.as_ref(),
+        "Send this link to the user",
+        "Only to them: whoever opens it connects an account in their name.",
+    )
 }
 
 /// Names of the connections that are enabled.

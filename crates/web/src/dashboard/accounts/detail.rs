@@ -1,4 +1,4 @@
-use super::{SECTION, create, find};
+use super::{SECTION, create, find, history::History};
 use crate::{
     csrf::Posted,
     dashboard::{connectors::Names, desk::Desk, json, trouble::Answer, words},
@@ -10,6 +10,7 @@ use crate::{
 };
 use axum::extract::Path;
 use http::StatusCode;
+use keystead_proto::extensions::RefreshConnectedAccountRequest;
 use keystead_proto::v1::{
     agentkit_logs::{ListToolCallLogsRequest, ToolCallLog},
     connected_accounts::{
@@ -17,6 +18,7 @@ use keystead_proto::v1::{
         authorization_details::Details,
     },
 };
+use tonic::Code;
 
 pub(super) async fn show(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let account = find(&desk, &id).await?;
@@ -42,8 +44,37 @@ pub(super) async fn link(
     let account = find(&desk, &id).await?;
     Ok(html(
         StatusCode::OK,
-        &page(&desk, &account, Some(create::link_notice(&answer))).await,
+        &page(&desk, &account, Some(create::user_notice(&answer))).await,
     ))
+}
+
+/// Fetches new tokens before they are due (AK-225).
+pub(super) async fn refresh(
+    desk: Desk,
+    Path((_, id)): Path<(String, String)>,
+    Posted(_): Posted,
+) -> Answer {
+    let request = RefreshConnectedAccountRequest { id: id.clone() };
+    let answer = desk
+        .rpc
+        .account_extensions()
+        .refresh_connected_account(request)
+        .await;
+    let status = match answer {
+        Ok(_) => return Ok(desk.done(&format!("/accounts/{id}"), "account-refreshed")),
+        Err(status) => status,
+    };
+    // Both mean that the service said no, now or for good; the page tells what the account is now.
+    if !matches!(status.code(), Code::FailedPrecondition | Code::Unavailable) {
+        return Err(status.into());
+    }
+    let account = find(&desk, &id).await?;
+    let notice = Notice {
+        toast: true,
+        ..Notice::new(Tone::Bad, "The token was not refreshed", status.message())
+    };
+    let page = page(&desk, &account, Some(notice)).await;
+    Ok(html(StatusCode::CONFLICT, &page))
 }
 
 async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -> Page {
@@ -60,6 +91,11 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
         (true, false) => "Link to change the credential",
         (false, _) => "Create link",
     };
+    if active && gives_tokens(account) {
+        let refresh = desk.path(&format!("{path}/refresh"));
+        page.actions
+            .push(Action::post("Refresh now", refresh, &desk.csrf));
+    }
     if account.status != i32::from(ConnectorStatus::Disconnected) {
         page.actions.push(Action::link(
             "Disconnect…",
@@ -68,17 +104,24 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
     }
     page.actions
         .push(Action::post(label, desk.path(&format!("{path}/link")), &desk.csrf).primary());
+    let history = History::load(desk, &account.id).await;
     match (notice, words::account_advice(account.status)) {
         (Some(notice), _) => page.blocks.push(Block::Notice(notice)),
         (None, Some((title, text))) => {
-            page.blocks
-                .push(Block::Notice(Notice::new(Tone::Warn, title, text)));
+            let why = history.why_refresh_failed().filter(|_| !active);
+            page.blocks.push(Block::Notice(Notice {
+                points: why
+                    .map(|why| format!("Reason: {why}"))
+                    .into_iter()
+                    .collect(),
+                ..Notice::new(Tone::Warn, title, text)
+            }));
         }
         (None, None) => {}
     }
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Details".to_owned(),
-        body: CardBody::Facts(facts(desk, account, service)),
+        body: CardBody::Facts(facts(desk, account, service, &history)),
         ..Card::default()
     })));
     if let Some(config) = account
@@ -95,7 +138,8 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
             ..Card::default()
         })));
     }
-    page.blocks.extend(history(desk, &account.id).await);
+    page.blocks.push(history.block());
+    page.blocks.extend(calls(desk, &account.id).await);
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Delete account".to_owned(),
         about: "Removes the account and its credential for good.".to_owned(),
@@ -115,7 +159,7 @@ fn gives_tokens(account: &ConnectedAccount) -> bool {
     )
 }
 
-fn facts(desk: &Desk, account: &ConnectedAccount, service: &str) -> Vec<Fact> {
+fn facts(desk: &Desk, account: &ConnectedAccount, service: &str, history: &History) -> Vec<Fact> {
     let kind = ConnectorType::try_from(account.authorization_type).unwrap_or_default();
     let connection = FactValue::Link {
         href: desk.path(&format!("/connections/{}", account.connection_id)),
@@ -140,6 +184,10 @@ fn facts(desk: &Desk, account: &ConnectedAccount, service: &str) -> Vec<Fact> {
         } else {
             ""
         }));
+    }
+    if gives_tokens(account) {
+        let at = words::time_fact(history.last_refresh(), "Not lately");
+        facts.push(Fact::new("Last refresh", at));
     }
     facts.push(Fact::new(
         "Last used",
@@ -166,7 +214,7 @@ fn scopes(account: &ConnectedAccount) -> Option<Vec<String>> {
 }
 
 /// The last calls. Who may not see logs, or a server without them, gets the page without this part.
-async fn history(desk: &Desk, id: &str) -> Option<Block> {
+async fn calls(desk: &Desk, id: &str) -> Option<Block> {
     let request = ListToolCallLogsRequest {
         connected_account_id: Some(id.to_owned()),
         page_size: 20,

@@ -6,11 +6,18 @@ use crate::{
 };
 use http::StatusCode;
 use keystead_proto::v1::{
-    connected_accounts::{ConnectedAccountForList, ListConnectedAccountsRequest},
+    connected_accounts::{ConnectedAccountForList, ConnectorStatus, ListConnectedAccountsRequest},
     connections::ListAppConnectionsRequest,
 };
 
-const FILTERS: [&str; 4] = ["q", "connection", "organization_id", "user_id"];
+const FILTERS: [&str; 6] = [
+    "q",
+    "connection",
+    "status",
+    "identifier",
+    "organization_id",
+    "user_id",
+];
 
 pub(super) async fn show(desk: Desk) -> Answer {
     let given = |name: &str| {
@@ -20,6 +27,8 @@ pub(super) async fn show(desk: Desk) -> Answer {
     };
     let request = ListConnectedAccountsRequest {
         connector: given("connection"),
+        identifier: given("identifier"),
+        status: status(&desk).into(),
         organization_id: given("organization_id"),
         user_id: given("user_id"),
         query: desk.query.text("q").to_owned(),
@@ -78,6 +87,11 @@ pub(super) async fn show(desk: Desk) -> Answer {
     Ok(html(StatusCode::OK, &page))
 }
 
+/// The state to filter by; a word that is none means any.
+fn status(desk: &Desk) -> ConnectorStatus {
+    ConnectorStatus::from_str_name(desk.query.text("status")).unwrap_or_default()
+}
+
 /// The connections to filter by: those of the first page of their list, and the one in use.
 async fn filters(desk: &Desk) -> Vec<Filter> {
     let current = desk.query.text("connection");
@@ -99,6 +113,18 @@ async fn filters(desk: &Desk) -> Vec<Filter> {
     let choices = names
         .iter()
         .map(|name| Choice::new(name, name, "", current));
+    let chosen = status(desk).as_str_name();
+    let states = [
+        ConnectorStatus::Active,
+        ConnectorStatus::Expired,
+        ConnectorStatus::PendingAuth,
+        ConnectorStatus::PendingVerification,
+        ConnectorStatus::Disconnected,
+    ]
+    .map(|state| {
+        let (_, word) = words::account_state(state.into());
+        Choice::new(state.as_str_name(), &word, "", chosen)
+    });
     let text = |name, label, placeholder| Filter::Search {
         name,
         label,
@@ -114,6 +140,14 @@ async fn filters(desk: &Desk) -> Vec<Filter> {
                 .chain(choices)
                 .collect(),
         },
+        Filter::Select {
+            name: "status",
+            label: "State",
+            choices: std::iter::once(Choice::new("", "All states", "", chosen))
+                .chain(states)
+                .collect(),
+        },
+        text("identifier", "User, exactly", "user_123"),
         text("organization_id", "Organization", "org_…"),
     ]
 }

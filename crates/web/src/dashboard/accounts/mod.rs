@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod detail;
+mod history;
 mod list;
 
 use super::{desk::Desk, trouble::Trouble};
@@ -13,6 +14,8 @@ use axum::{
 };
 use keystead_proto::v1::connected_accounts::{ConnectedAccount, GetConnectedAccountRequest};
 
+pub(super) use create::link_notice;
+
 const SECTION: &str = "accounts";
 
 pub(super) fn routes() -> Router<Deps> {
@@ -21,6 +24,7 @@ pub(super) fn routes() -> Router<Deps> {
         .route("/new", get(create::ask))
         .route("/{id}", get(detail::show))
         .route("/{id}/link", post(detail::link))
+        .route("/{id}/refresh", post(detail::refresh))
         .route(
             "/{id}/disconnect",
             get(change::ask_disconnect).post(change::disconnect),

@@ -55,8 +55,11 @@ pub(super) async fn ask_disable(desk: Desk, Path((_, id)): Path<(String, String)
 pub(super) async fn disable(
     desk: Desk,
     Path((_, id)): Path<(String, String)>,
-    Posted(_): Posted,
+    Posted(sent): Posted,
 ) -> Answer {
+    if let Some(again) = desk.unconfirmed(&sent, &format!("/connections/{id}/disable")) {
+        return Ok(again);
+    }
     let request = ToggleEnvironmentConnectionRequest {
         connection_id: id.clone(),
     };
@@ -109,8 +112,11 @@ pub(super) async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>
 pub(super) async fn delete(
     desk: Desk,
     Path((_, id)): Path<(String, String)>,
-    Posted(_): Posted,
+    Posted(sent): Posted,
 ) -> Answer {
+    if let Some(again) = desk.unconfirmed(&sent, &format!("/connections/{id}/delete")) {
+        return Ok(again);
+    }
     let request = DeleteEnvironmentConnectionRequest { connection_id: id };
     desk.rpc
         .connections()

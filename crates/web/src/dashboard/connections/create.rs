@@ -1,9 +1,10 @@
-use super::SECTION;
+use super::{SECTION, settings, templates};
 use crate::{
     csrf::Posted,
     dashboard::{
         connectors::{self, Connector},
         desk::Desk,
+        rpc::from_form,
         trouble::{Answer, Trouble},
         words,
     },
@@ -13,9 +14,11 @@ use crate::{
 };
 use http::StatusCode;
 use keystead_proto::v1::connections::{
-    ConnectionAuthMode, ConnectionProvider, ConnectionType, CreateConnection,
-    CreateEnvironmentConnectionRequest, Flags,
+    Connection, ConnectionAuthMode, ConnectionProvider, ConnectionType, CreateConnection,
+    CreateEnvironmentConnectionRequest, Flags, OAuthConnectionConfig, UpdateConnection,
+    UpdateEnvironmentConnectionRequest, update_connection,
 };
+use tonic::Status;
 
 /// First the service, then the form.
 pub(super) async fn ask(desk: Desk) -> Answer {
@@ -85,8 +88,21 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
         .await
     {
         Ok(answer) => {
-            let id = answer.into_inner().connection.unwrap_or_default().id;
-            Ok(desk.done(&format!("/connections/{id}"), "connection-created"))
+            let made = answer.into_inner().connection.unwrap_or_default();
+            let path = format!("/connections/{}", made.id);
+            let applied = match templates::find(&identifier, sent.text("template")) {
+                Some(template) => apply(&desk, &made, template).await,
+                None => Ok(()),
+            };
+            // The connection is there all the same; its page has what the template would have set.
+            Ok(desk.done(
+                &path,
+                if applied.is_ok() {
+                    "connection-created"
+                } else {
+                    "connection-created-plain"
+                },
+            ))
         }
         Err(status) => {
             let connector = connectors::find(&desk, &identifier).await?;
@@ -98,6 +114,33 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
             ))
         }
     }
+}
+
+/// Sets what a template says.
+async fn apply(
+    desk: &Desk,
+    made: &Connection,
+    template: &templates::Template,
+) -> Result<(), Status> {
+    let config = OAuthConnectionConfig {
+        scopes: template.scopes.clone(),
+        ..Default::default()
+    };
+    let update = UpdateConnection {
+        provider: made.provider,
+        r#type: made.r#type,
+        provider_key: made.provider_key.clone(),
+        settings: Some(update_connection::Settings::OauthConfig(config)),
+        ..Default::default()
+    };
+    let request = UpdateEnvironmentConnectionRequest {
+        connection_id: made.id.clone(),
+        connection: Some(update),
+    };
+    let request = from_form(request, settings::LISTS);
+    let mut connections = desk.rpc.connections();
+    connections.update_environment_connection(request).await?;
+    Ok(())
 }
 
 fn form(desk: &Desk, connector: &Connector, sent: &FormData) -> Form {
@@ -131,6 +174,10 @@ fn form(desk: &Desk, connector: &Connector, sent: &FormData) -> Form {
             ))
         }
     };
+    let presets = templates::field(&connector.provider.identifier, sent.text("template"));
+    if let (Some(field), true) = (presets, types.contains(&"OAUTH")) {
+        form = form.field(field);
+    }
     let mode = if sent.has("auth_mode") {
         sent.text("auth_mode")
     } else {

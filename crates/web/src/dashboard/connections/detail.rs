@@ -50,6 +50,11 @@ pub(super) fn missing(connection: &Connection) -> Vec<String> {
         .collect()
 }
 
+/// Whether all users act with one account (AK-240).
+fn is_shared(connection: &Connection) -> bool {
+    connection.auth_mode == i32::from(ConnectionAuthMode::OrgWide)
+}
+
 /// How many accounts a connection has; `None` when the member may not see them.
 pub(super) async fn accounts(desk: &Desk, connection: &Connection) -> Option<u32> {
     let request = ListConnectedAccountsRequest {
@@ -92,8 +97,12 @@ pub(super) async fn page(
         let disable = desk.path(&format!("{path}/disable"));
         page.actions.push(Action::link("Disable…", disable));
         page.actions.push(test);
-        page.actions
-            .push(Action::link("Connect an account", connect).primary());
+        page.actions.push(if is_shared(connection) {
+            let shared = desk.path(&format!("{path}/shared"));
+            Action::post("Connect the shared account", shared, &desk.csrf).primary()
+        } else {
+            Action::link("Connect an account", connect).primary()
+        });
     } else {
         let enable = desk.path(&format!("{path}/enable"));
         page.actions.push(test);
@@ -141,7 +150,7 @@ pub(super) async fn page(
 
 async fn facts(desk: &Desk, connection: &Connection, service: &str) -> Vec<Fact> {
     let kind = ConnectionType::try_from(connection.r#type).unwrap_or_default();
-    let everybody = connection.auth_mode == i32::from(ConnectionAuthMode::OrgWide);
+    let everybody = is_shared(connection);
     let mut facts = Vec::new();
     if settings::uses_oauth(connection) {
         let redirect = settings::oauth(connection).redirect_uri;

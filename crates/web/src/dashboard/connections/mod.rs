@@ -5,6 +5,8 @@ mod create;
 mod detail;
 mod list;
 mod settings;
+mod shared;
+mod templates;
 mod test;
 
 use super::{desk::Desk, trouble::Trouble};
@@ -28,6 +30,7 @@ pub(super) fn routes() -> Router<Deps> {
             get(change::ask_disable).post(change::disable),
         )
         .route("/{id}/delete", get(change::ask_delete).post(change::delete))
+        .route("/{id}/shared", post(shared::connect))
         .route("/{id}/test", get(test::ask).post(test::start))
 }
 

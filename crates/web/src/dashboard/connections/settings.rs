@@ -24,7 +24,7 @@ use keystead_proto::{
 };
 
 /// The lists that the forms show: emptied there, they are emptied.
-const LISTS: &[&str] = &[
+pub(super) const LISTS: &[&str] = &[
     "connection.oauth_config.scopes",
     "connection.oauth_config.required_scopes",
     "connection.google_dwd_config.scopes",

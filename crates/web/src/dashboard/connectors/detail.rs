@@ -191,8 +191,11 @@ pub(super) async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>
 pub(super) async fn delete(
     desk: Desk,
     Path((_, id)): Path<(String, String)>,
-    Posted(_): Posted,
+    Posted(sent): Posted,
 ) -> Answer {
+    if let Some(again) = desk.unconfirmed(&sent, &format!("/connectors/{id}/delete")) {
+        return Ok(again);
+    }
     desk.rpc
         .providers()
         .delete_custom_provider(DeleteProviderRequest { identifier: id })

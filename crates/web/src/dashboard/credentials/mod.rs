@@ -291,7 +291,10 @@ async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer
     ))
 }
 
-async fn delete(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(_): Posted) -> Answer {
+async fn delete(desk: Desk, Path((_, id)): Path<(String, String)>, Posted(sent): Posted) -> Answer {
+    if let Some(again) = desk.unconfirmed(&sent, &format!("/credentials/{id}/delete")) {
+        return Ok(again);
+    }
     desk.rpc
         .api_clients()
         .delete_client(DeleteClientRequest { client_id: id })

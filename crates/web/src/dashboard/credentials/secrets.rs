@@ -90,8 +90,13 @@ pub(super) async fn ask_revoke(
 pub(super) async fn revoke(
     desk: Desk,
     Path((_, id, secret)): Path<(String, String, String)>,
-    Posted(_): Posted,
+    Posted(sent): Posted,
 ) -> Answer {
+    if let Some(again) =
+        desk.unconfirmed(&sent, &format!("/credentials/{id}/secrets/{secret}/revoke"))
+    {
+        return Ok(again);
+    }
     let request = DeleteClientSecretRequest {
         client_id: id.clone(),
         secret_id: secret,

@@ -1,6 +1,7 @@
 use super::Handler;
 use keystead_proto::v1::connected_accounts::{
-    ConnectedAccount, ConnectedAccountForList, ConnectorStatus, DeleteConnectedAccountRequest,
+    AuthorizeOrgWideCredentialRequest, AuthorizeOrgWideCredentialResponse, ConnectedAccount,
+    ConnectedAccountForList, ConnectorStatus, DeleteConnectedAccountRequest,
     DeleteConnectedAccountResponse, DisconnectConnectedAccountRequest,
     DisconnectConnectedAccountResponse, GetConnectedAccountRequest, GetConnectedAccountResponse,
     GetMagicLinkForConnectedAccountRequest, GetMagicLinkForConnectedAccountResponse,
@@ -10,7 +11,7 @@ use keystead_proto::v1::connected_accounts::{
 use tonic::{Request, Response, Status};
 
 impl Handler {
-    fn account(&self, id: &str) -> Result<ConnectedAccount, Status> {
+    pub(super) fn account(&self, id: &str) -> Result<ConnectedAccount, Status> {
         let known = self.0.accounts.lock().unwrap();
         let found = known.iter().find(|account| account.id == id).cloned();
         found.ok_or_else(|| Status::not_found("connected account not found"))
@@ -33,6 +34,13 @@ impl ConnectedAccountService for Handler {
                     .connector
                     .as_ref()
                     .is_none_or(|name| account.connector == *name)
+            })
+            .filter(|account| request.status == 0 || account.status == request.status)
+            .filter(|account| {
+                request
+                    .identifier
+                    .as_ref()
+                    .is_none_or(|name| account.identifier == *name)
             })
             .filter(|account| account.identifier.contains(&request.query))
             .map(|account| ConnectedAccountForList {
@@ -88,6 +96,20 @@ impl ConnectedAccountService for Handler {
         Ok(Response::new(GetMagicLinkForConnectedAccountResponse {
             link,
             expiry,
+        }))
+    }
+
+    async fn authorize_org_wide_credential(
+        &self,
+        request: Request<AuthorizeOrgWideCredentialRequest>,
+    ) -> Result<Response<AuthorizeOrgWideCredentialResponse>, Status> {
+        self.write(&request)?;
+        let id = request.into_inner().connection_id;
+        Ok(Response::new(AuthorizeOrgWideCredentialResponse {
+            link: Some(format!(
+                "https://dev.test/oauth/connect?token=canary-{id}&state=1"
+            )),
+            ..Default::default()
         }))
     }
 

@@ -2,6 +2,7 @@
 //! pages call the right method with the right values. They check the member's session and the
 //! environment that every call must carry, and count the calls that write.
 
+mod account_extensions;
 mod accounts;
 mod clients;
 mod connections;
@@ -10,6 +11,10 @@ mod providers;
 
 use keystead_proto::{
     ExplicitFields,
+    extensions::{
+        ConnectedAccountHistoryEntry,
+        connected_account_extension_service_server::ConnectedAccountExtensionServiceServer,
+    },
     v1::{
         clients::{Client, client_service_server::ClientServiceServer},
         connected_accounts::{
@@ -44,6 +49,7 @@ pub(crate) struct World {
     pub(crate) providers: Mutex<Vec<(String, Provider)>>,
     pub(crate) connections: Mutex<Vec<Connection>>,
     pub(crate) accounts: Mutex<Vec<ConnectedAccount>>,
+    pub(crate) history: Mutex<Vec<(String, ConnectedAccountHistoryEntry)>>,
     pub(crate) clients: Mutex<Vec<Client>>,
     pub(crate) verification: Mutex<Option<AgentActionsConfig>>,
     pub(crate) writes: AtomicUsize,
@@ -61,6 +67,7 @@ impl World {
             .add_service(ProviderServiceServer::new(handler.clone()))
             .add_service(ConnectionServiceServer::new(handler.clone()))
             .add_service(ConnectedAccountServiceServer::new(handler.clone()))
+            .add_service(ConnectedAccountExtensionServiceServer::new(handler.clone()))
             .add_service(ClientServiceServer::new(handler));
         let never = |never: std::convert::Infallible| match never {};
         BoxCloneSyncService::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(
