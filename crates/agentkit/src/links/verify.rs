@@ -13,7 +13,7 @@ use keystead_store::{
     Tx,
     entities::{
         auth_links::{self, PendingGrantRow},
-        connected_accounts,
+        connected_accounts, sessions,
     },
 };
 use keystead_types::{AuthRequestId, EnvironmentId, Secret, Timestamp};
@@ -139,6 +139,8 @@ impl AgentKit {
         }
         auth_links::complete_links(tx, id, now).await?;
         auth_links::drop_pending(tx, id).await?;
+        // SECURITY: whoever else opened the link must not change the account that is connected now.
+        sessions::end_portal_sessions(tx, id).await?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
         let new = self
             .sealed_grant(

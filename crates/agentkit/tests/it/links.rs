@@ -325,6 +325,29 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("code_exchanges").await, 1);
     }
 
+    /// Part of AK-306, 4.3: a consent ends the sessions of all who opened a link of the account.
+    async fn a_consent_ends_the_sessions_of_visitors(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let link = app.link("sandbox", "ada").await;
+        let ctx = app.kit.ctx();
+        let authorizer = keystead_authz::Authorizer::new(ctx.clone());
+        let site = ctx.site(app.env).await.unwrap().unwrap();
+        for new in [NewLink { key: named("sandbox", "ada"), ..NewLink::default() }, verified("ada")] {
+            let mut tx = ctx.db.begin(app.env).await.unwrap();
+            let token = authorizer.begin_portal_session(&mut tx, link.grounds.account.id).await.unwrap();
+            tx.commit().await.unwrap();
+            let visitor = keystead_authz::Credentials { portal_cookie: Some(token), ..keystead_authz::Credentials::default() };
+            let is_verified = !new.user_verify_url.is_empty();
+            let end = app.consent(connection.id, &app.link_with(new).await).await;
+            if is_verified {
+                assert!(authorizer.authenticate(&site, &visitor).await.is_ok(), "nothing is connected yet");
+                verify(&app, &request_of(&end), "ada").await.unwrap();
+            }
+            assert!(authorizer.authenticate(&site, &visitor).await.is_err());
+        }
+    }
+
     /// AK-300: a link for an id or name of another environment is a link for nothing.
     async fn links_are_bound_to_their_environment(test: TestDb) {
         let app = App::started(&test).await;
