@@ -187,6 +187,7 @@ impl From<PackOption> for FieldOption {
             display_name: option.label,
             description: option.description,
             default: option.default,
+            unknown: serde_json::Map::new(),
         }
     }
 }
@@ -207,6 +208,7 @@ impl From<PackOauth> for OauthSettings {
                     display_name: scope.name,
                     description: scope.description,
                     required: scope.required,
+                    unknown: serde_json::Map::new(),
                 })
                 .collect(),
             pkce_enabled: oauth.pkce,

@@ -206,13 +206,26 @@ mod tests {
     #[test]
     fn patterns_round_trip_with_unknown_keys() {
         let sent = json!([{"type": "OAUTH", "display_name": "OAuth 2.1/DCR", "is_mcp": true, "new_key": {"a": 1},
-            "fields": [{"field_name": "f", "label": "F", "input_type": "magic", "hint": "", "required": false, "x": 2}]}]);
+            "fields": [{"field_name": "f", "label": "F", "input_type": "magic", "hint": "", "required": false, "x": 2,
+                "options": [{"value": "v", "x": 3}]}],
+            "auth_field_mutations": {"token": {"prefix": "p", "x": 4}},
+            "oauth_config": {"x": 5, "available_scopes": [{"scope": "read", "x": 6}]}}]);
         let parsed = parse_patterns(&sent).unwrap();
         let shown = serde_json::to_value(&parsed).unwrap();
         assert_eq!(shown[0]["new_key"], json!({"a": 1}));
         assert_eq!(shown[0]["fields"][0]["input_type"], "magic");
-        assert_eq!(shown[0]["fields"][0]["x"], 2);
+        for (place, value) in [
+            ("/0/fields/0/x", 2),
+            ("/0/fields/0/options/0/x", 3),
+            ("/0/auth_field_mutations/token/x", 4),
+            ("/0/oauth_config/x", 5),
+            ("/0/oauth_config/available_scopes/0/x", 6),
+        ] {
+            assert_eq!(shown.pointer(place), Some(&json!(value)), "{place}");
+        }
         assert_eq!(shown[0]["oauth_config"]["pkce_enabled"], true);
+        let bare = parse_patterns(&json!([{"type": "OAUTH"}])).unwrap();
+        assert!(bare[0].oauth_config.is_some());
         for key in ["field_name", "label", "input_type", "hint", "required"] {
             assert!(shown[0]["fields"][0].get(key).is_some(), "{key}");
         }

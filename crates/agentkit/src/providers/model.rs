@@ -270,6 +270,9 @@ pub struct FieldOption {
     /// Chosen when nothing is.
     #[serde(default)]
     pub default: bool,
+    /// Keys this version does not know.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// Change of a stored value before it is sent: `default`, then `prefix`, then `suffix` (AK-011).
@@ -284,6 +287,9 @@ pub struct Mutation {
     /// Put behind.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub suffix: String,
+    /// Keys this version does not know.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// OAuth settings of a pattern (AK-009); the connection may override most of them.
@@ -370,6 +376,9 @@ pub struct Scope {
     /// Always requested.
     #[serde(default)]
     pub required: bool,
+    /// Keys this version does not know.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// Dotted paths into a token response that is not RFC 6749's.
