@@ -259,7 +259,7 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("reuse_detections").await, 0);
     }
 
-    /// Part of AK-214: the row stays, the credential goes, also at the provider; again changes nothing.
+    /// AK-214: the row stays, the credential goes, also at the provider; again changes nothing.
     async fn disconnecting_drops_the_credential_and_is_idempotent(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -300,7 +300,7 @@ on_both_engines! {
         assert_ne!(create(&app, "sandbox", of_user("ada")).await.unwrap(), id);
     }
 
-    /// AK-307, part of AK-110: what a user may choose, and what is always asked for.
+    /// AK-307, AK-110: what a user may choose, and what is always asked for.
     async fn a_choice_of_scopes_stays_within_the_connection(test: TestDb) {
         let app = App::started(&test).await;
         let mut pattern = app.oauth_pattern();

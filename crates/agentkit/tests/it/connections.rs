@@ -108,7 +108,7 @@ on_both_engines! {
         }
     }
 
-    /// Part of AK-110, part of AK-124, part of AK-105
+    /// AK-110, part of AK-124, part of AK-105
     async fn settings_that_would_break_a_consent_are_refused(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -127,6 +127,7 @@ on_both_engines! {
         assert!(refused(&|settings| settings.token_uri = Some("javascript:alert(1)".to_owned())).await);
         assert!(refused(&|settings| settings.authorize_uri = Some("https://u:p@a.test".to_owned())).await);
         assert!(refused(&|settings| settings.required_scopes = vec!["root".to_owned()]).await);
+        assert!(refused(&|settings| settings.required_optional_scopes = vec!["mail".to_owned()]).await);
         assert!(refused(&|settings| settings.token_endpoint_auth_method = Some("magic".to_owned())).await);
         assert!(!refused(&|settings| {
             settings.extra_authorize_params.insert("audience".to_owned(), "x".to_owned());

@@ -137,7 +137,7 @@ on_both_engines! {
         assert!(matches!(create(evil).await, Err(Error::Invalid(_))));
     }
 
-    /// Part of AK-214: a disconnected account cannot be revived by a grant that was waiting.
+    /// AK-214: a disconnected account cannot be revived by a grant that was waiting.
     async fn a_waiting_grant_does_not_revive_a_disconnected_account(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;

@@ -218,7 +218,7 @@ on_both_engines! {
         assert_eq!(found.connected_accounts.iter().map(|row| row.identifier.as_str()).collect::<Vec<_>>(), ["grace"]);
     }
 
-    /// Part of AK-213, part of AK-214
+    /// Part of AK-213, AK-214
     async fn disconnecting_is_repeatable_and_deleting_is_not(test: TestDb) {
         let world = World::started(&test).await;
         gmail(&world, "mail").await;
@@ -282,7 +282,7 @@ on_both_engines! {
         assert!(world.stored(&account.id).await.credential.access_token.contains("s3cr3t"), "nothing happened to it");
     }
 
-    /// AK-206, part of AK-214, part of AK-306, 4.3: a visitor of a connect link reaches one account, and of it no credential.
+    /// AK-206, AK-214, part of AK-306, 4.3: a visitor of a connect link reaches one account, and of it no credential.
     async fn a_visitor_is_limited_to_his_account(test: TestDb) {
         let world = World::started(&test).await;
         let mail = gmail(&world, "mail").await;
@@ -326,5 +326,9 @@ on_both_engines! {
         assert_eq!(refused(visitor.connections().get_environment_connection(get(&desk.id)).await), "CONNECTION_NOT_FOUND");
         let listed = visitor.providers().list_providers(ListProvidersRequest::default()).await.unwrap().into_inner();
         assert_eq!(listed.providers.iter().map(|provider| provider.identifier.as_str()).collect::<Vec<_>>(), ["GMAIL"]);
+        // `this:disconnect` and `-:disconnect` name no account.
+        let own = DisconnectConnectedAccountRequest { id: String::new() };
+        let gone = accounts.disconnect_connected_account(own).await.unwrap().into_inner().connected_account.unwrap();
+        assert_eq!(gone.status, 5);
     }
 }
