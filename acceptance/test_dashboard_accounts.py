@@ -16,7 +16,7 @@ def connection(rest, upstream):
 def test_an_account_is_found_refreshed_disconnected_and_deleted(
     server, scalekit, page, app, connection, upstream, identifier
 ):
-    """AK-225. Part of AK-213, AK-214 and AK-219."""
+    """AK-214, AK-225, part of AK-213 and part of AK-219."""
     connect(scalekit, page, app, connection["key_id"], identifier)
     sign_in_page(server, page)
     accounts = f"{page.url}/accounts"

@@ -95,7 +95,7 @@ def test_sign_in_is_accessible_and_says_what_is_wrong(one_server, page):
 
 @pytest.mark.parametrize("pattern", [BASIC, BEARER, api_key("X-Key"), MANY_FIELDS], ids=["basic", "bearer", "key", "many"])
 def test_each_credential_form_is_accessible_empty_wrong_and_reopened(one_rest, page, identifier, pattern):
-    """AK-304, AK-305: every kind of input, what is missing beside its field, and which fields are stored."""
+    """AK-305, part of AK-304: every kind of input, what is missing beside its field, and which fields are stored."""
     host = "https://{{domain}}.example.com" if pattern is MANY_FIELDS else "https://api.example.com"
     name = static_connection(one_rest, "Form", pattern, host)
     assert not policy_complaints(page.goto(link(one_rest, name, identifier)))
@@ -142,7 +142,7 @@ def test_a_connection_is_made_with_the_keyboard_alone(one_server, page, identifi
 
 
 def test_what_a_form_shows_can_be_switched_off_and_cleared(one_server, one_rest, page):
-    """AK-019, AK-105: through the real pipeline, where a protobuf message cannot tell "off" from "left out"."""
+    """AK-019, part of AK-105: through the real pipeline, where a protobuf message cannot tell "off" from "left out"."""
     provider = create_provider(one_rest, "Switch", api_key("X-Key"), "https://switch.example.com")
     sign_in_page(one_server, page)
     base = page.url

@@ -54,7 +54,7 @@ fn with(
 }
 
 on_both_engines! {
-    /// AK-120, AK-240: a member stores the shared credential of a connection; its account is marked in lists.
+    /// AK-240, part of AK-120: a member stores the shared credential of a connection; its account is marked in lists.
     async fn a_member_authorizes_for_the_organization(test: TestDb) {
         let world = World::started(&test).await;
         let desk = shared(&world, "FRESHDESK", ConnectionType::Basic, "desk").await;

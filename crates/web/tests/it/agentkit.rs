@@ -339,7 +339,7 @@ async fn a_connection_is_created_from_a_template() {
     assert!(!other.body.contains("name=\"template\""));
 }
 
-/// Part of AK-803 and DB-115: each line of the checklist follows what is so.
+/// Part of AK-803 and part of DB-115: each line of the checklist follows what is so.
 #[tokio::test]
 async fn the_launch_checklist_follows_the_environment() {
     let mut browser = TestBrowser::member();
@@ -501,7 +501,7 @@ async fn accounts_are_filtered_linked_disconnected_and_deleted() {
     );
 }
 
-/// Part of AK-209 and AK-219: by state, by the exact name of the user, by connection.
+/// AK-209 and part of AK-219: by state, by the exact name of the user, by connection.
 #[tokio::test]
 async fn accounts_are_filtered_by_state_and_user() {
     let mut browser = TestBrowser::member();
