@@ -340,7 +340,7 @@ impl AgentKit {
     }
 
     /// On writes the other keys must not contradict the id (AK-207).
-    pub(super) async fn require_consistent(
+    pub(crate) async fn require_consistent(
         &self,
         env: EnvironmentId,
         key: &AccountKey,

@@ -68,7 +68,11 @@ impl AgentKit {
                 };
                 self.create_account(env, actor, account).await?
             }
-            found => found?,
+            found => {
+                let found = found?;
+                self.require_consistent(env, &key, &found).await?;
+                found
+            }
         };
         // SECURITY: only who may authorize for all users gets a link that does.
         if grounds.account.is_org_wide {

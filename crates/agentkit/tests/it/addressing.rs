@@ -61,6 +61,9 @@ on_both_engines! {
         let mixed = AccountKey { id: Some(ids[0].to_string()), ..named("nothing", "bo") };
         assert_eq!(find(&app, mixed.clone()).await.unwrap(), ids[0]);
         update(&app, mixed.clone(), AccountPatch::default()).await.unwrap_err();
+        let other = AccountKey { identifier: Some("bo".to_owned()), connector: Some("sandbox".to_owned()), ..mixed.clone() };
+        let link = NewLink { key: other, ..NewLink::default() };
+        assert!(matches!(app.kit.create_link(app.env, &app.actor, link).await, Err(Error::Invalid(_))));
         app.kit.delete_account(app.env, &app.actor, mixed).await.unwrap_err();
         let agreeing = AccountKey { id: Some(ids[0].to_string()), ..owned("ada", "org_1", "u1") };
         update(&app, agreeing, AccountPatch::default()).await.unwrap();
