@@ -78,6 +78,15 @@ pub(crate) fn connection_state(status: i32, enabled: bool) -> (Tone, String) {
     (tone, word.to_owned())
 }
 
+/// The states an account can be in, in the order of interest.
+pub(crate) const ACCOUNT_STATES: [accounts::ConnectorStatus; 5] = [
+    accounts::ConnectorStatus::Active,
+    accounts::ConnectorStatus::Expired,
+    accounts::ConnectorStatus::PendingAuth,
+    accounts::ConnectorStatus::PendingVerification,
+    accounts::ConnectorStatus::Disconnected,
+];
+
 /// The state of a connected account (specification 1.3).
 pub(crate) fn account_state(status: i32) -> (Tone, String) {
     use accounts::ConnectorStatus as S;

@@ -284,6 +284,21 @@ async fn a_connection_is_created_and_set_up() {
     );
 }
 
+/// Part of AK-117: how many accounts are in each state.
+#[tokio::test]
+async fn a_connection_counts_its_accounts_by_state() {
+    let mut browser = TestBrowser::member();
+    let page = browser.get("/dashboard/env_1/connections/conn_1").await;
+    assert!(page.body.contains("3 connected accounts"));
+    assert!(
+        page.body.contains("1 active · 1 expired · 1 disconnected"),
+        "{}",
+        page.body
+    );
+    let none = browser.get("/dashboard/env_1/connections/conn_3").await;
+    assert!(none.body.contains("0 connected accounts") && !none.body.contains("0 active"));
+}
+
 /// Part of AK-240: a member connects the one account of a shared connection.
 #[tokio::test]
 async fn a_shared_connection_offers_its_one_account() {

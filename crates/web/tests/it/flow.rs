@@ -157,6 +157,12 @@ impl ConnectFlow for TestFlow {
             "static" => form(static_form(false)),
             "again" => form(static_form(true)),
             "scopes" => form(scope_form()),
+            "shared" => form(ConnectForm {
+                application: "Acme Assistant".to_owned(),
+                provider: "Zendesk".to_owned(),
+                purpose: Purpose::Shared,
+                ..ConnectForm::default()
+            }),
             "hostile" => form(hostile_form()),
             "unready" => Err(ConnectError::Configuration {
                 description: "user_verify_url not configured for verification redirect".to_owned(),

@@ -138,6 +138,26 @@ async fn scopes_are_chosen_and_the_provider_follows() {
     assert_eq!(browser.cookies["__Host-sk_connect"], "flow-1.mac");
 }
 
+/// Part of AK-241: where all act with one account, a user only agrees.
+#[tokio::test]
+async fn a_user_of_a_shared_account_only_agrees() {
+    let mut browser = TestBrowser::new();
+    let page = browser.get("/oauth/connect?token=shared&state=s").await;
+    page.keep("connect-shared");
+    assert!(
+        page.body
+            .contains("your organization&#39;s Zendesk account")
+    );
+    assert!(page.body.contains(">Allow</button>"));
+    assert!(
+        tags(&page.body, "input")
+            .iter()
+            .all(|tag| tag.contains("type=\"hidden\""))
+    );
+    let answer = browser.submit(&page, &[]).await;
+    assert_eq!(answer.location(), "/connect/success");
+}
+
 #[tokio::test]
 async fn hostile_text_stays_text() {
     let mut browser = TestBrowser::new();

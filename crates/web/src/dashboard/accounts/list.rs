@@ -114,14 +114,7 @@ async fn filters(desk: &Desk) -> Vec<Filter> {
         .iter()
         .map(|name| Choice::new(name, name, "", current));
     let chosen = status(desk).as_str_name();
-    let states = [
-        ConnectorStatus::Active,
-        ConnectorStatus::Expired,
-        ConnectorStatus::PendingAuth,
-        ConnectorStatus::PendingVerification,
-        ConnectorStatus::Disconnected,
-    ]
-    .map(|state| {
+    let states = words::ACCOUNT_STATES.map(|state| {
         let (_, word) = words::account_state(state.into());
         Choice::new(state.as_str_name(), &word, "", chosen)
     });

@@ -15,7 +15,7 @@ use crate::{
 use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::v1::{
-    connected_accounts::ListConnectedAccountsRequest,
+    connected_accounts::{ConnectorStatus, ListConnectedAccountsRequest},
     connections::{Connection, ConnectionAuthMode, ConnectionType},
 };
 
@@ -57,9 +57,20 @@ fn is_shared(connection: &Connection) -> bool {
 
 /// How many accounts a connection has; `None` when the member may not see them.
 pub(super) async fn accounts(desk: &Desk, connection: &Connection) -> Option<u32> {
+    accounts_in(
+        desk,
+        connection,
+        ConnectorStatus::ConnectionStatusUnspecified,
+    )
+    .await
+}
+
+/// The same in one state; unspecified means any.
+async fn accounts_in(desk: &Desk, connection: &Connection, status: ConnectorStatus) -> Option<u32> {
     let request = ListConnectedAccountsRequest {
         page_size: 1,
         connector: Some(name(connection)),
+        status: status.into(),
         ..Default::default()
     };
     let answer = desk
@@ -69,6 +80,19 @@ pub(super) async fn accounts(desk: &Desk, connection: &Connection) -> Option<u32
         .await
         .ok()?;
     Some(answer.into_inner().total_size)
+}
+
+/// In words: how many accounts are in each state (part of AK-117).
+async fn by_state(desk: &Desk, connection: &Connection) -> String {
+    let mut parts = Vec::new();
+    for state in words::ACCOUNT_STATES {
+        let count = accounts_in(desk, connection, state).await.unwrap_or(0);
+        if count > 0 {
+            let (_, word) = words::account_state(state.into());
+            parts.push(format!("{count} {}", word.to_lowercase()));
+        }
+    }
+    parts.join(" · ")
 }
 
 /// The page of a connection with the settings form.
@@ -188,13 +212,18 @@ async fn facts(desk: &Desk, connection: &Connection, service: &str) -> Vec<Fact>
             .append_pair("connection", &name(connection))
             .finish();
         let href = desk.path(&format!("/accounts?{query}"));
-        facts.push(Fact::new(
+        let fact = Fact::new(
             "Accounts",
             FactValue::Link {
                 href,
                 text: words::count(total, "connected account", "connected accounts"),
             },
-        ));
+        );
+        facts.push(if total > 0 {
+            fact.note(by_state(desk, connection).await)
+        } else {
+            fact
+        });
     }
     facts.push(Fact::new(
         "Connection ID",
