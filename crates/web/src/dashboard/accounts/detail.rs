@@ -60,9 +60,8 @@ pub(super) async fn refresh(
         .account_extensions()
         .refresh_connected_account(request)
         .await;
-    let status = match answer {
-        Ok(_) => return Ok(desk.done(&format!("/accounts/{id}"), "account-refreshed")),
-        Err(status) => status,
+    let Err(status) = answer else {
+        return Ok(desk.done(&format!("/accounts/{id}"), "account-refreshed"));
     };
     // Both mean that the service said no, now or for good; the page tells what the account is now.
     if !matches!(status.code(), Code::FailedPrecondition | Code::Unavailable) {
