@@ -3,7 +3,7 @@
 use crate::{AdminSql, Sql};
 
 /// All statements that differ; there is no other way to make one.
-pub(crate) const STATEMENTS: &[Sql] = &[TABLES, COLUMNS, FOREIGN_KEYS, INDEXES];
+pub(crate) const STATEMENTS: &[Sql] = &[TABLES, COLUMNS, FOREIGN_KEYS, INDEXES, INSERT_CALLS, TOUCH_ACCOUNTS];
 pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[CLAIM_JOBS];
 
 /// Takes the next jobs. PostgreSQL must step over rows that another node is just taking; SQLite has
@@ -18,6 +18,33 @@ pub(crate) const CLAIM_JOBS: AdminSql = AdminSql(Sql::per_engine(
                   FOR UPDATE SKIP LOCKED)
      RETURNING id, env_id, kind, payload, attempts, max_attempts",
 ));
+
+/// Many rows in one statement, as a JSON array of arrays: the engines name its elements differently.
+pub(crate) const INSERT_CALLS: Sql = Sql::per_engine(
+    "tool_calls.insert",
+    "INSERT INTO tool_calls (env_id, id, execution_id, source, tool_name, provider, connection_id, connection_name,
+         account_id, identifier, status, http_status, error_code, duration_micros, started_at)
+     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+         value ->> 8, value ->> 9, CAST(value ->> 10 AS BIGINT), value ->> 11, CAST(value ->> 12 AS BIGINT),
+         CAST(value ->> 13 AS BIGINT)
+     FROM json_each($2)",
+    "INSERT INTO tool_calls (env_id, id, execution_id, source, tool_name, provider, connection_id, connection_name,
+         account_id, identifier, status, http_status, error_code, duration_micros, started_at)
+     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+         value ->> 8, value ->> 9, CAST(value ->> 10 AS BIGINT), value ->> 11, CAST(value ->> 12 AS BIGINT),
+         CAST(value ->> 13 AS BIGINT)
+     FROM jsonb_array_elements(CAST($2 AS jsonb))",
+);
+
+/// When accounts were last used; their ids are a JSON array.
+pub(crate) const TOUCH_ACCOUNTS: Sql = Sql::per_engine(
+    "connected_accounts.touch",
+    "UPDATE connected_accounts SET last_used_at = $3
+     WHERE env_id = $1 AND id IN (SELECT value FROM json_each($2)) AND (last_used_at IS NULL OR last_used_at < $3)",
+    "UPDATE connected_accounts SET last_used_at = $3
+     WHERE env_id = $1 AND id IN (SELECT jsonb_array_elements_text(CAST($2 AS jsonb)))
+         AND (last_used_at IS NULL OR last_used_at < $3)",
+);
 
 /// Unique indexes with their columns, in the form SQLite shows them when one is violated.
 pub(crate) const SQLITE_UNIQUE_INDEXES: &str = "

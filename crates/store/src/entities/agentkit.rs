@@ -1,6 +1,6 @@
 //! Smaller tables of AgentKit: history of accounts, call log, settings, connection tests.
 
-use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, sql};
+use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, dialect::INSERT_CALLS, sql};
 use keystead_types::{
     ConnectedAccountId, ConnectionId, EventId, ExecutionId, TestRequestId, Timestamp, ToolCallId,
 };
@@ -78,12 +78,6 @@ const LIST_HISTORY: Sql = sql!(
     "account_history.list",
     "SELECT * FROM account_history WHERE env_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3"
 );
-const INSERT_CALL: Sql = sql!(
-    "tool_calls.insert",
-    "INSERT INTO tool_calls (env_id, id, execution_id, source, tool_name, provider, connection_id, connection_name, account_id,
-        identifier, status, http_status, error_code, duration_micros, started_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-);
 const PURGE_CALLS: Sql = sql!(
     "tool_calls.purge",
     "DELETE FROM tool_calls WHERE env_id = $1 AND id IN (
@@ -122,7 +116,6 @@ const LAST_TEST: Sql = sql!(
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_HISTORY,
     LIST_HISTORY,
-    INSERT_CALL,
     PURGE_CALLS,
     ANY_CALL_BEFORE,
     LIST_CALLS,
@@ -226,29 +219,6 @@ pub async fn any_call_before(from: &mut impl Query, before: Timestamp) -> Result
 /// Removes at most `limit` calls that began before `before`; gives how many.
 pub async fn purge_calls(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
     tx.execute(PURGE_CALLS, (tx.env(), before, limit)).await
-}
-
-/// Adds a call.
-pub async fn insert_call(tx: &mut Tx, call: &ToolCall) -> Result<(), StoreError> {
-    let params = (
-        tx.env(),
-        call.id,
-        call.execution_id,
-        &call.source,
-        &call.tool_name,
-        &call.provider,
-        call.connection_id,
-        &call.connection_name,
-        call.account_id,
-        &call.identifier,
-        &call.status,
-        call.http_status,
-        &call.error_code,
-        call.duration_micros,
-        call.started_at,
-    );
-    tx.execute(INSERT_CALL, params).await?;
-    Ok(())
 }
 
 /// The newest calls of an account.

@@ -1,7 +1,8 @@
 //! Connected accounts and the lease under which their credential is refreshed (AK-200, AK-222).
 
 use crate::{
-    AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, Window, admin_sql, sql,
+    AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, Window, admin_sql,
+    dialect::TOUCH_ACCOUNTS, sql,
 };
 use keystead_types::{ConnectedAccountId, ConnectionId, EnvironmentId, Timestamp};
 
@@ -177,11 +178,6 @@ const PUT_REFRESH_OFF: Sql = sql!(
     "UPDATE connected_accounts SET refresh_due_at = $4
      WHERE env_id = $1 AND id = $2 AND refresh_due_at IS NOT NULL AND refresh_due_at <= $3"
 );
-const TOUCH: Sql = sql!(
-    "connected_accounts.touch",
-    "UPDATE connected_accounts SET last_used_at = $3
-     WHERE env_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)"
-);
 const LIST: Sql = sql!(
     "connected_accounts.list",
     "SELECT a.* FROM connected_accounts a JOIN connections c ON c.env_id = a.env_id AND c.id = a.connection_id
@@ -266,7 +262,6 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     REFRESH_POSTPONED,
     REFRESH_REFUSED,
     PUT_REFRESH_OFF,
-    TOUCH,
     LIST,
     LIST_BACK,
     COUNT,
@@ -584,10 +579,15 @@ pub async fn put_refresh_off(
     Ok(())
 }
 
-/// Records the last use (AK-217).
-pub async fn touch(tx: &mut Tx, id: ConnectedAccountId, at: Timestamp) -> Result<(), StoreError> {
-    let params = (tx.env(), id, at);
-    tx.execute(TOUCH, params).await?;
+/// Remembers when accounts were last used.
+pub async fn touch(
+    tx: &mut Tx,
+    ids: &[ConnectedAccountId],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let ids: serde_json::Value = ids.iter().map(ToString::to_string).collect();
+    let params = (tx.env(), ids, at);
+    tx.execute(TOUCH_ACCOUNTS, params).await?;
     Ok(())
 }
 
