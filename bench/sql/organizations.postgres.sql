@@ -11,8 +11,8 @@ INSERT INTO organization_suffixes (env_id, suffix, organization_id)
   FROM organizations CROSS JOIN generate_series(1, 60) AS n
   WHERE n + 2 <= length(search_text) AND env_id = :'env'
     AND id BETWEEN 'org_' || (100000000000000000 + :first::bigint) AND 'org_' || (100000000000000000 + :last::bigint);
-INSERT INTO counters (env_id, name, value) VALUES (:'env', 'organizations', :last::bigint - :first::bigint + 1)
-  ON CONFLICT (env_id, name) DO UPDATE SET value = counters.value + excluded.value;
+INSERT INTO counters (env_id, name, lane, value) VALUES (:'env', 'organizations', 0, :last::bigint - :first::bigint + 1)
+  ON CONFLICT (env_id, name, lane) DO UPDATE SET value = counters.value + excluded.value;
 COMMIT;
 VACUUM ANALYZE organizations;
 VACUUM ANALYZE organization_suffixes;

@@ -14,8 +14,8 @@ INSERT INTO organization_suffixes (env_id, suffix, organization_id)
   SELECT DISTINCT env_id, substr(search_text, n, 16), id FROM organizations JOIN positions ON n + 2 <= length(search_text)
   WHERE env_id = '@ENV@' AND id BETWEEN 'org_' || (100000000000000000 + @FIRST@) AND 'org_' || (100000000000000000 + @LAST@)
   ORDER BY 1, 2, 3;
-INSERT INTO counters (env_id, name, value) VALUES ('@ENV@', 'organizations', @LAST@ - @FIRST@ + 1)
-  ON CONFLICT (env_id, name) DO UPDATE SET value = counters.value + excluded.value;
+INSERT INTO counters (env_id, name, lane, value) VALUES ('@ENV@', 'organizations', 0, @LAST@ - @FIRST@ + 1)
+  ON CONFLICT (env_id, name, lane) DO UPDATE SET value = counters.value + excluded.value;
 COMMIT;
 PRAGMA wal_checkpoint(TRUNCATE);
 ANALYZE;

@@ -3,7 +3,14 @@
 use crate::{AdminSql, Sql};
 
 /// All statements that differ; there is no other way to make one.
-pub(crate) const STATEMENTS: &[Sql] = &[TABLES, COLUMNS, FOREIGN_KEYS, INDEXES, INSERT_CALLS, TOUCH_ACCOUNTS];
+pub(crate) const STATEMENTS: &[Sql] = &[
+    TABLES,
+    COLUMNS,
+    FOREIGN_KEYS,
+    INDEXES,
+    INSERT_CALLS,
+    TOUCH_ACCOUNTS,
+];
 pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[CLAIM_JOBS];
 
 /// Takes the next jobs. PostgreSQL must step over rows that another node is just taking; SQLite has

@@ -7,6 +7,9 @@ use keystead_types::EnvironmentId;
 use sqlx::Postgres;
 use std::sync::{Arc, atomic::Ordering};
 
+/// Writers of one lane wait for each other until the commit; this many can go on at once.
+const LANES: u32 = 16;
+
 /// A write transaction of one environment. Dropping it rolls back.
 ///
 /// The first statement that fails, or whose future is dropped half-way, ends it on both engines:
@@ -163,9 +166,10 @@ impl Tx {
         self.env = env;
     }
 
-    /// A number that stays the same during the transaction and is spread evenly over transactions.
-    pub const fn ordinal(&self) -> u64 {
-        self.core.ordinal
+    /// The lane of the transaction in rows that many would change at once: below 16, the
+    /// same during the transaction, spread evenly over transactions.
+    pub fn lane(&self) -> u32 {
+        u32::try_from(self.core.ordinal % u64::from(LANES)).unwrap_or(0)
     }
 
     /// Makes everything durable, and returns only then.

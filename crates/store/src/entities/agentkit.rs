@@ -221,6 +221,31 @@ pub async fn purge_calls(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u
     tx.execute(PURGE_CALLS, (tx.env(), before, limit)).await
 }
 
+/// Adds calls in one statement.
+pub async fn insert_calls(tx: &mut Tx, calls: &[ToolCall]) -> Result<(), StoreError> {
+    let rows = calls.iter().map(|call| {
+        serde_json::json!([
+            call.id.to_string(),
+            call.execution_id.to_string(),
+            call.source,
+            call.tool_name,
+            call.provider,
+            call.connection_id.to_string(),
+            call.connection_name,
+            call.account_id.to_string(),
+            call.identifier,
+            call.status,
+            call.http_status,
+            call.error_code,
+            call.duration_micros,
+            call.started_at.as_micros(),
+        ])
+    });
+    let params = (tx.env(), serde_json::Value::from_iter(rows));
+    tx.execute(INSERT_CALLS, params).await?;
+    Ok(())
+}
+
 /// The newest calls of an account.
 pub async fn list_calls(
     db: &mut impl Query,

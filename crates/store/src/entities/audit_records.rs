@@ -3,9 +3,6 @@
 use crate::{Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, sql};
 use keystead_types::{AuditId, Timestamp};
 
-/// Writers of one lane wait for each other until the commit; this many can go on at once.
-pub const LANES: u32 = 16;
-
 /// A stored record. The texts are kept exactly as they were hashed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditRow {
@@ -119,7 +116,7 @@ impl FromRow for AuditHead {
 /// [`append`] must follow.
 pub async fn reserve(tx: &mut Tx) -> Result<AuditHead, StoreError> {
     // One lane for the whole transaction, so two transactions never wait for each other in a ring.
-    let lane = u32::try_from(tx.ordinal() % u64::from(LANES)).unwrap_or(0);
+    let lane = tx.lane();
     let row = tx
         .fetch_optional(LOCK_HEAD, (tx.env(), lane, [0_u8; 32]))
         .await?;

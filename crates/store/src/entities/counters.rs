@@ -4,19 +4,19 @@ use crate::{Execute, Query, Sql, StoreError, Tx, sql};
 
 const ADD: Sql = sql!(
     "counters.add",
-    "INSERT INTO counters (env_id, name, value) VALUES ($1, $2, $3)
-     ON CONFLICT (env_id, name) DO UPDATE SET value = counters.value + excluded.value"
+    "INSERT INTO counters (env_id, name, lane, value) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (env_id, name, lane) DO UPDATE SET value = counters.value + excluded.value"
 );
 const GET: Sql = sql!(
     "counters.get",
-    "SELECT value FROM counters WHERE env_id = $1 AND name = $2"
+    "SELECT CAST(sum(value) AS BIGINT) AS value FROM counters WHERE env_id = $1 AND name = $2"
 );
 
 pub(crate) const STATEMENTS: &[Sql] = &[ADD, GET];
 
-/// Adds `change` to a counter. Do it last in the transaction: the row is shared by all writers.
+/// Adds `change` to a counter. Do it last in the transaction: writers share its lanes.
 pub async fn add(tx: &mut Tx, name: &'static str, change: i64) -> Result<(), StoreError> {
-    let params = (tx.env(), name, change);
+    let params = (tx.env(), name, tx.lane(), change);
     tx.execute(ADD, params).await?;
     Ok(())
 }
@@ -25,6 +25,6 @@ pub async fn add(tx: &mut Tx, name: &'static str, change: i64) -> Result<(), Sto
 pub async fn get(db: &mut impl Query, name: &'static str) -> Result<u64, StoreError> {
     let env = db.env();
     let row = db.fetch_optional(GET, (env, name)).await?;
-    let value: i64 = row.map_or(Ok(0), |row| row.get("value"))?;
-    Ok(u64::try_from(value).unwrap_or(0))
+    let value: Option<i64> = row.map_or(Ok(None), |row| row.get("value"))?;
+    Ok(u64::try_from(value.unwrap_or(0)).unwrap_or(0))
 }

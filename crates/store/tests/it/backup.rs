@@ -17,7 +17,7 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const ADD: Sql = sql!(
     "test.add",
-    "INSERT INTO counters (env_id, name, value) VALUES ($1, $2, $3)"
+    "INSERT INTO counters (env_id, name, lane, value) VALUES ($1, $2, 0, $3)"
 );
 const KEY: Sql = sql!(
     "test.key",

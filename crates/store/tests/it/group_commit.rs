@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 const BAD: Sql = sql!("test.bad", "INSERT INTO late (name) VALUES ('nobody')");
 const ADD: Sql = sql!(
     "test.add",
-    "INSERT INTO counters (env_id, name, value) VALUES ($1, $2, $3)"
+    "INSERT INTO counters (env_id, name, lane, value) VALUES ($1, $2, 0, $3)"
 );
 const COUNT: Sql = sql!(
     "test.count",

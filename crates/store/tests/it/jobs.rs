@@ -159,7 +159,7 @@ on_both_engines! {
     }
 
     async fn work_and_its_result_are_stored_together_or_not_at_all(test: TestDb) {
-        const RESULT: Sql = sql!("test.result", "INSERT INTO counters (env_id, name, value) VALUES ($1, 'result', 1)");
+        const RESULT: Sql = sql!("test.result", "INSERT INTO counters (env_id, name, lane, value) VALUES ($1, 'result', 0, 1)");
         enqueue(&test, 1).await;
         let first = claim(&test, NOW, 1).await.remove(0);
         let env = first.environment.unwrap();

@@ -20,9 +20,9 @@ const GET: Sql = sql!(
 // Takes long enough to be cut off.
 const MANY: Sql = sql!(
     "test.many",
-    "INSERT INTO counters (env_id, name, value)
+    "INSERT INTO counters (env_id, name, lane, value)
      WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
-     SELECT CAST($1 AS TEXT), CAST(n AS TEXT), n FROM numbers"
+     SELECT CAST($1 AS TEXT), CAST(n AS TEXT), 0, n FROM numbers"
 );
 const COUNTERS: Sql = sql!(
     "test.counters",
@@ -30,7 +30,7 @@ const COUNTERS: Sql = sql!(
 );
 const ADD: Sql = sql!(
     "test.add",
-    "INSERT INTO counters (env_id, name, value) VALUES ($1, $2, $3)"
+    "INSERT INTO counters (env_id, name, lane, value) VALUES ($1, $2, 0, $3)"
 );
 
 async fn names(test: &TestDb, env: keystead_types::EnvironmentId) -> Vec<String> {
