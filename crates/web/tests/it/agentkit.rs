@@ -246,6 +246,11 @@ async fn a_connection_is_created_and_set_up() {
     }
     let page = browser.get(made.location()).await;
     assert!(
+        page.body
+            .contains("<span class=\"tag\">gmail.readonly</span>"),
+        "the scopes to choose from"
+    );
+    assert!(
         page.body.contains("Not ready yet") && page.body.contains("/sso/v1/oauth/conn_9/callback")
     );
     let form = markup::forms(&page.body)

@@ -125,7 +125,7 @@ async fn filters(desk: &Desk) -> Vec<Filter> {
         placeholder,
     };
     vec![
-        text("q", "Search", "User, service or connection"),
+        text("q", "Search", "User or service"),
         Filter::Select {
             name: "connection",
             label: "Connection",

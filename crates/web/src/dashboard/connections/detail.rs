@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     dashboard::{
-        connectors::Names,
+        connectors::{self, Names},
         desk::Desk,
         trouble::{Answer, Trouble},
         words,
@@ -198,6 +198,14 @@ async fn facts(desk: &Desk, connection: &Connection, service: &str) -> Vec<Fact>
             text: service.to_owned(),
         },
     ));
+    if settings::uses_oauth(connection) {
+        let known = connectors::find(desk, &connection.provider_key).await;
+        let scopes = known.map_or_else(|_| Vec::new(), |connector| connector.scopes());
+        if !scopes.is_empty() {
+            let fact = Fact::new("Permissions it offers", FactValue::Tags(scopes));
+            facts.push(fact.note("Copy those that your application needs into the settings."));
+        }
+    }
     facts.push(Fact::text("Sign-in", words::auth_type(kind.as_str_name())));
     facts.push(Fact::text(
         "Whose account is used",

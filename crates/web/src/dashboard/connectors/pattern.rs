@@ -42,6 +42,18 @@ impl Connector {
         kinds.join(", ")
     }
 
+    /// The permissions its OAuth patterns offer, as the service names them.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let offered = self
+            .patterns
+            .iter()
+            .filter_map(|pattern| pattern.get("oauth_config"))
+            .flat_map(|oauth| list(oauth, "available_scopes"));
+        offered
+            .map(|scope| text(scope, "scope").to_owned())
+            .collect()
+    }
+
     /// Its categories, and whether it is the workspace's own.
     pub(crate) fn tags(&self) -> Vec<String> {
         let own = match (self.provider.is_custom_mcp, self.provider.is_custom) {
