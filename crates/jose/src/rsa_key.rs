@@ -21,9 +21,26 @@ pub enum KeyError {
     /// The PEM block holds something else.
     #[error("the PEM block does not hold a private key of the wanted kind")]
     WrongLabel,
-    /// The key is protected by a passphrase.
-    #[error("the private key is encrypted; remove the passphrase first")]
+    /// The key is protected by a passphrase, and none was given.
+    #[error("the private key is encrypted; give its passphrase, or paste the key without one")]
     Encrypted,
+    /// The passphrase is another one.
+    #[error("the passphrase does not fit the private key")]
+    WrongPassphrase,
+    /// Encrypted the way of OpenSSL before PKCS#8.
+    #[error(
+        "the private key is encrypted in an old format; convert it with `openssl pkcs8 -topk8`"
+    )]
+    OldEncryption,
+    /// Encrypted otherwise than with PBES2, PBKDF2, and AES or 3DES.
+    #[error(
+        "the private key is encrypted in a way that is not supported; convert it with \
+         `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
+    )]
+    UnsupportedEncryption,
+    /// Opening it would take too long.
+    #[error("the private key is encrypted with more than two million iterations")]
+    TooManyIterations,
     /// Damaged, too small or of another kind.
     #[error("the private key was refused: {0}")]
     Refused(String),
@@ -69,13 +86,27 @@ impl RsaKey {
     /// # Errors
     /// Any [`KeyError`] but `Library`.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let (label, der) = pem::decode(text)?;
+        Self::from_block(pem::decode(text)?)
+    }
+
+    /// As [`Self::from_pem`]; opens an encrypted PKCS#8 block with the passphrase. A plain block
+    /// needs none.
+    ///
+    /// Slow when the key says so: up to some seconds of work.
+    ///
+    /// # Errors
+    /// Any [`KeyError`] but `Library`.
+    pub fn from_encrypted_pem(text: &str, passphrase: &Secret<String>) -> Result<Self, KeyError> {
+        Self::from_block(pem::decode_with(text, passphrase)?)
+    }
+
+    fn from_block((label, der): (Label, Secret<Vec<u8>>)) -> Result<Self, KeyError> {
         match label {
             Label::Pkcs8 => Self::from_pkcs8(der.expose()),
             Label::Pkcs1 => KeyPair::from_der(der.expose())
                 .map(Self::new)
                 .map_err(|reason| KeyError::Refused(reason.to_string())),
-            Label::Sec1 => Err(KeyError::WrongLabel),
+            Label::Sec1 | Label::EncryptedPkcs8 => Err(KeyError::WrongLabel),
         }
     }
 
@@ -181,6 +212,12 @@ mod tests {
     use super::{KeyError, RsaKey, thumbprint};
     use crate::Signer;
     use base64::{Engine, prelude::BASE64_STANDARD};
+    use keystead_types::Secret;
+    use pkcs8::{
+        EncryptedPrivateKeyInfoRef,
+        der::{Encode, asn1::OctetStringRef},
+        pkcs5::pbes2::{EncryptionScheme, Parameters, Pbkdf2Params, Pbkdf2Prf, Salt},
+    };
 
     /// RFC 7638, section 3.1.
     #[test]
@@ -247,7 +284,7 @@ mod tests {
             (block("ENCRYPTED PRIVATE KEY"), KeyError::Encrypted),
             (
                 block("RSA PRIVATE KEY").replace("AAAA", "Proc-Type: 4,ENCRYPTED\n\nAAAA"),
-                KeyError::Encrypted,
+                KeyError::OldEncryption,
             ),
             (block("CERTIFICATE"), KeyError::WrongLabel),
             (block("EC PRIVATE KEY"), KeyError::WrongLabel),
@@ -259,5 +296,111 @@ mod tests {
             RsaKey::from_pem(&block("PRIVATE KEY")),
             Err(KeyError::Refused(_))
         ));
+    }
+
+    /// A key under a passphrase, as `openssl pkcs8 -topk8 -v2 …` writes it.
+    fn encrypted(
+        key: &RsaKey,
+        encryption: EncryptionScheme,
+        iterations: u32,
+        prf: Pbkdf2Prf,
+    ) -> String {
+        let kdf = Pbkdf2Params {
+            salt: Salt::new([7_u8; 8]).unwrap(),
+            iteration_count: iterations,
+            key_length: None,
+            prf,
+        };
+        let scheme = Parameters {
+            kdf: kdf.into(),
+            encryption,
+        };
+        let data = scheme.encrypt("open sesame", key.to_pkcs8().unwrap().expose());
+        let data = data.unwrap();
+        let info = EncryptedPrivateKeyInfoRef {
+            encryption_algorithm: scheme.into(),
+            encrypted_data: OctetStringRef::new(&data).unwrap(),
+        };
+        let body = BASE64_STANDARD.encode(info.to_der().unwrap());
+        format!(
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{body}\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        )
+    }
+
+    /// AK-005: key pairs as Snowflake's own instructions make them (3DES), and as OpenSSL does now.
+    #[test]
+    fn a_passphrase_opens_an_encrypted_key() {
+        let key = RsaKey::generate().unwrap();
+        let right = Secret::new("open sesame".to_owned());
+        for (encryption, prf) in [
+            (
+                EncryptionScheme::DesEde3Cbc { iv: [1; 8] },
+                Pbkdf2Prf::HmacWithSha256,
+            ),
+            (
+                EncryptionScheme::DesEde3Cbc { iv: [1; 8] },
+                Pbkdf2Prf::HmacWithSha1,
+            ),
+            (
+                EncryptionScheme::Aes128Cbc { iv: [2; 16] },
+                Pbkdf2Prf::HmacWithSha256,
+            ),
+            (
+                EncryptionScheme::Aes256Cbc { iv: [3; 16] },
+                Pbkdf2Prf::HmacWithSha512,
+            ),
+        ] {
+            let pem = encrypted(&key, encryption, 10, prf);
+            let read = RsaKey::from_encrypted_pem(&pem, &right).unwrap();
+            assert_eq!(read.key_id(), key.key_id());
+            for wrong in ["open sesam", "OPEN SESAME", " open sesame", "x"] {
+                let wrong = Secret::new(wrong.to_owned());
+                let refused = RsaKey::from_encrypted_pem(&pem, &wrong).unwrap_err();
+                assert_eq!(refused, KeyError::WrongPassphrase);
+            }
+            let none = RsaKey::from_encrypted_pem(&pem, &Secret::new(String::new()));
+            assert_eq!(none.unwrap_err(), KeyError::Encrypted);
+            assert_eq!(RsaKey::from_pem(&pem).unwrap_err(), KeyError::Encrypted);
+        }
+        let body = BASE64_STANDARD.encode(key.to_pkcs8().unwrap().expose());
+        let plain = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----");
+        RsaKey::from_encrypted_pem(&plain, &right).unwrap();
+    }
+
+    /// A pasted key must not decide how long the server works.
+    #[test]
+    fn a_derivation_that_takes_too_long_is_not_begun() {
+        let key = RsaKey::generate().unwrap();
+        let scheme = EncryptionScheme::Aes256Cbc { iv: [3; 16] };
+        let pem = encrypted(&key, scheme, 10, Pbkdf2Prf::HmacWithSha256);
+        let patient = with_iterations(&pem, i32::MAX as u32);
+        let passphrase = Secret::new("open sesame".to_owned());
+        assert_eq!(
+            RsaKey::from_encrypted_pem(&patient, &passphrase).unwrap_err(),
+            KeyError::TooManyIterations
+        );
+        let damaged =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+        assert!(matches!(
+            RsaKey::from_encrypted_pem(damaged, &passphrase),
+            Err(KeyError::Refused(_))
+        ));
+    }
+
+    /// The same block, asking for another number of rounds.
+    fn with_iterations(pem: &str, iterations: u32) -> String {
+        let (_, rest) = pem.split_once('\n').unwrap();
+        let (body, _) = rest.split_once('\n').unwrap();
+        let der = BASE64_STANDARD.decode(body).unwrap();
+        let info = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).unwrap();
+        let mut scheme = info.encryption_algorithm.pbes2().unwrap().clone();
+        let mut kdf = scheme.kdf.pbkdf2().unwrap().clone();
+        kdf.iteration_count = iterations;
+        scheme.kdf = kdf.into();
+        let changed = EncryptedPrivateKeyInfoRef {
+            encryption_algorithm: scheme.into(),
+            encrypted_data: info.encrypted_data,
+        };
+        pem.replace(body, &BASE64_STANDARD.encode(changed.to_der().unwrap()))
     }
 }

@@ -106,7 +106,7 @@ impl EcKey {
         let pair = match label {
             Label::Pkcs8 => EcdsaKeyPair::from_pkcs8(algorithm, der.expose()),
             Label::Sec1 => EcdsaKeyPair::from_private_key_der(algorithm, der.expose()),
-            Label::Pkcs1 => return Err(KeyError::WrongLabel),
+            Label::Pkcs1 | Label::EncryptedPkcs8 => return Err(KeyError::WrongLabel),
         };
         let pair = pair.map_err(|reason| KeyError::Refused(reason.to_string()))?;
         Ok(Self { pair, kid })

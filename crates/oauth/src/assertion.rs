@@ -133,7 +133,8 @@ impl ServiceAccount {
 /// `X-Snowflake-Authorization-Token-Type: KEYPAIR_JWT`.
 ///
 /// `account` is the account identifier; its region, from the first dot on, is dropped. Write an
-/// organization and an account with a hyphen (`ORG-ACCOUNT`).
+/// organization and an account with a hyphen (`ORG-ACCOUNT`). `passphrase` opens an encrypted key
+/// and may be empty otherwise; opening can take some seconds of work.
 ///
 /// # Errors
 /// [`AssertionError`].
@@ -141,6 +142,7 @@ pub fn snowflake_key_pair_jwt(
     account: &str,
     user: &str,
     private_key: &Secret<String>,
+    passphrase: &Secret<String>,
     now: Timestamp,
 ) -> Result<Assertion, AssertionError> {
     let upper = |name: &'static str, text: &str| {
@@ -155,7 +157,7 @@ pub fn snowflake_key_pair_jwt(
         upper("account_identifier", account)?,
         upper("username", user)?
     );
-    let key = RsaKey::from_pem(private_key.expose())?.with_key_id(None);
+    let key = RsaKey::from_encrypted_pem(private_key.expose(), passphrase)?.with_key_id(None);
     let fingerprint =
         BASE64_STANDARD.encode(digest::digest(&digest::SHA256, &key.public_key_der()?));
     let claims = object(json!({
@@ -286,8 +288,8 @@ mod tests {
     /// Part of AK-228.
     #[test]
     fn snowflake_gets_its_own_kind_of_issuer() {
-        let key = Secret::new(pem());
-        let jwt = snowflake_key_pair_jwt("xy12345.eu-central-1", "ada", &key, NOW).unwrap();
+        let (key, none) = (Secret::new(pem()), Secret::new(String::new()));
+        let jwt = snowflake_key_pair_jwt("xy12345.eu-central-1", "ada", &key, &none, NOW).unwrap();
         let fingerprint = BASE64_STANDARD.encode(digest::digest(
             &digest::SHA256,
             &KEY.public_key_der().unwrap(),
@@ -300,11 +302,11 @@ mod tests {
             part(jwt.token.expose(), 1),
             json!({"iss": format!("XY12345.ADA.SHA256:{fingerprint}"), "sub": "XY12345.ADA", "iat": 1_000_000, "exp": 1_003_600})
         );
-        let org = snowflake_key_pair_jwt("acme-prod", "ada", &key, NOW).unwrap();
+        let org = snowflake_key_pair_jwt("acme-prod", "ada", &key, &none, NOW).unwrap();
         assert_eq!(part(org.token.expose(), 1)["sub"], "ACME-PROD.ADA");
         for (account, user) in [("", "ada"), (".eu", "ada"), ("acme", " ")] {
             assert!(matches!(
-                snowflake_key_pair_jwt(account, user, &key, NOW),
+                snowflake_key_pair_jwt(account, user, &key, &none, NOW),
                 Err(AssertionError::Missing(_))
             ));
         }

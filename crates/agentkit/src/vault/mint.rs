@@ -37,6 +37,8 @@ pub(crate) enum MintError {
     Template(#[from] TemplateError),
     #[error("{0} is missing")]
     Missing(&'static str),
+    #[error("{0} was interrupted")]
+    Interrupted(&'static str),
     #[error("{0} is not supported")]
     Unsupported(&'static str),
 }
@@ -46,6 +48,7 @@ impl MintError {
     pub(crate) fn is_definitive(&self) -> bool {
         match self {
             Self::Exchange(error) => error.is_definitive(),
+            Self::Interrupted(_) => false,
             _ => true,
         }
     }
@@ -74,7 +77,7 @@ impl AgentKit {
                     .await
             }
             AuthKind::OauthM2m => self.client_credentials(input).await,
-            AuthKind::KeyPair => self.key_pair(input),
+            AuthKind::KeyPair => self.key_pair(input).await,
             AuthKind::CustomJwt => Err(MintError::Unsupported("a custom JWT without a template")),
             _ => Err(MintError::Unsupported(
                 "minting for this kind of connection",
@@ -142,19 +145,19 @@ impl AgentKit {
         .await
     }
 
-    fn key_pair(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
-        let key = Secret::new(input.credential.detail("private_key").to_owned());
-        if !input.credential.detail("private_key_passphrase").is_empty() {
-            return Err(MintError::Unsupported(
-                "an encrypted private key; paste it decrypted",
-            ));
-        }
-        let assertion = snowflake_key_pair_jwt(
-            input.credential.detail("account"),
-            input.credential.detail("user"),
-            &key,
-            self.ctx().clock.now(),
-        )?;
+    async fn key_pair(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
+        let detail = |name: &str| input.credential.detail(name).to_owned();
+        let (account, user) = (detail("account"), detail("user"));
+        let key = Secret::new(detail("private_key"));
+        let passphrase = Secret::new(detail("private_key_passphrase"));
+        let now = self.ctx().clock.now();
+        // An encrypted key says itself how much work opening it is; calls must not wait for that.
+        let signed = tokio::task::spawn_blocking(move || {
+            snowflake_key_pair_jwt(&account, &user, &key, &passphrase, now)
+        });
+        let assertion = signed
+            .await
+            .map_err(|_| MintError::Interrupted("signing the token"))??;
         Ok(Minted {
             access_token: assertion.token,
             expires_at: Some(assertion.expires_at),
