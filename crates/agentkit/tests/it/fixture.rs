@@ -30,7 +30,7 @@ use keystead_store::{
 };
 use keystead_testkit::engines::TestDb;
 use keystead_types::{
-    ConnectedAccountId, ConnectionId, EnvironmentId, IdGenerator, ManualClock, PageRequest,
+    Clock, ConnectedAccountId, ConnectionId, EnvironmentId, IdGenerator, ManualClock, PageRequest,
     PageSize, Secret, Timestamp,
 };
 use serde_json::{Map, Value, json};
@@ -42,6 +42,20 @@ pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 /// Longer than an access token of the sandbox lives.
 pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(3700);
 
+/// A clock that tells how often it was read: whoever waits in a loop reads it in each round.
+#[derive(Debug)]
+pub(crate) struct WatchedClock {
+    pub(crate) inner: Arc<ManualClock>,
+    pub(crate) reads: tokio::sync::watch::Sender<u64>,
+}
+
+impl Clock for WatchedClock {
+    fn now(&self) -> Timestamp {
+        self.reads.send_modify(|reads| *reads += 1);
+        self.inner.now()
+    }
+}
+
 /// A started installation whose default environment verifies nobody.
 pub(crate) struct App {
     pub(crate) kit: AgentKit,
@@ -52,7 +66,7 @@ pub(crate) struct App {
     pub(crate) actor: Actor,
 }
 
-fn context(db: Db, clock: Arc<ManualClock>, node: u16) -> Context {
+fn context(db: Db, clock: Arc<dyn Clock>, node: u16) -> Context {
     Context::new(
         db,
         clock,
@@ -74,7 +88,7 @@ impl App {
     /// As [`Self::started`]; the provider has further routes, which may look into the database.
     pub(crate) async fn started_with(test: &TestDb, more: impl FnOnce(&Context) -> Router) -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
-        let ctx = context(test.db.clone(), Arc::clone(&clock), 1);
+        let ctx = context(test.db.clone(), Arc::clone(&clock) as Arc<dyn Clock>, 1);
         let created = start(
             &ctx,
             FirstStart {
@@ -116,8 +130,19 @@ impl App {
     }
 
     pub(crate) fn node_with(&self, db: Db, node: u16, policy: Policy) -> AgentKit {
+        self.node_at(db, node, policy, Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
+    /// A node that reads another clock.
+    pub(crate) fn node_at(
+        &self,
+        db: Db,
+        node: u16,
+        policy: Policy,
+        clock: Arc<dyn Clock>,
+    ) -> AgentKit {
         AgentKit::new(
-            context(db, Arc::clone(&self.clock), node),
+            context(db, clock, node),
             http_client(policy),
             Catalogue::embedded(),
             format!("node-{node}"),

@@ -1,12 +1,13 @@
 //! Refreshes that fail, are interrupted, or lose a race (AK-221..AK-226).
 
 use crate::{
-    fixture::{App, TOKEN_LIFE, by_id, call, of_user, provider_input, send},
+    fixture::{App, TOKEN_LIFE, WatchedClock, by_id, call, of_user, provider_input, send},
     grants::{abandon, all, crowd, revoke, tokens},
 };
 use axum::{Router, routing::get};
 use http::Method;
 use keystead_agentkit::accounts::{AccountPatch, AccountStatus};
+use keystead_net::Policy;
 use keystead_store::connected_accounts;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ConnectedAccountId, ErrorCode, Reason};
@@ -121,11 +122,15 @@ on_both_engines! {
         app.clock.advance(TOKEN_LIFE);
         abandon(&app, id).await;
         let before = app.happened().await.len();
+        let (reads, mut watched) = tokio::sync::watch::channel(0);
+        let clock = Arc::new(WatchedClock { inner: Arc::clone(&app.clock), reads });
+        let node = app.node_at(test.db.clone(), 2, Policy::development(), clock);
         let waiting = tokio::spawn({
-            let (kit, env) = (app.kit.clone(), app.env);
-            async move { send(&kit, env, call(id, Method::GET, "/me")).await.map(|answer| answer.status) }
+            let env = app.env;
+            async move { send(&node, env, call(id, Method::GET, "/me")).await.map(|answer| answer.status) }
         });
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        // A call that does not wait reads the clock a few times, one that waits in every round.
+        watched.wait_for(|reads| *reads > 40).await.unwrap();
         assert!(!waiting.is_finished(), "the holder may still come back");
         app.clock.advance(Duration::from_secs(31));
         let error = waiting.await.unwrap().unwrap_err();
