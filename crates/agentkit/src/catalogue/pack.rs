@@ -2,7 +2,7 @@
 
 use crate::providers::{
     AuthKind, AuthPattern, Field, FieldOption, InputType, Mutation, Oauth1Settings, OauthSettings,
-    PostAuthHook, Provider, Scope, TokenPaths,
+    PostAuthHook, Provider, RevocationScope, Scope, TokenPaths,
 };
 use keystead_oauth::oauth1::SignatureMethod;
 use serde::Deserialize;
@@ -80,6 +80,7 @@ struct PackOauth {
     token_url: Option<String>,
     userinfo_url: Option<String>,
     revocation_url: Option<String>,
+    revocation_scope: Option<RevocationScope>,
     pkce: bool,
     token_auth: String,
     scope_separator: Option<String>,
@@ -200,6 +201,7 @@ impl From<PackOauth> for OauthSettings {
             refresh_uri: None,
             user_info_uri: oauth.userinfo_url,
             revocation_uri: oauth.revocation_url,
+            revocation_scope: oauth.revocation_scope,
             available_scopes: oauth
                 .scopes
                 .into_iter()

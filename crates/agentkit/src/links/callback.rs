@@ -135,7 +135,15 @@ impl AgentKit {
             Err(denial) => Err(CallbackError::Denied(denial)),
         };
         match granted {
-            Ok(granted) => self.settle(env, &link.row, &link.grounds, granted).await,
+            Ok(granted) => {
+                let credential = granted.credential.clone();
+                let settled = self.settle(env, &link.row, &link.grounds, granted).await;
+                if let Err(CallbackError::Other(Error::AuthRequestNotFound)) = &settled {
+                    // Another browser finished the link meanwhile; nobody will use these tokens.
+                    self.revoke_unused(&link.grounds, &credential);
+                }
+                settled
+            }
             Err(error) => {
                 self.note_failure(env, &link.grounds, &error).await?;
                 Err(error)
@@ -473,6 +481,10 @@ impl AgentKit {
         let mut account = grounds.account.clone();
         account.status = AccountStatus::PendingVerification;
         let mut tx = ctx.db.begin(env).await?;
+        let open = auth_links::find_link_by_id(&mut tx, link.id).await?;
+        if open.is_none_or(|link| link.completed_at.is_some()) {
+            return Err(Error::AuthRequestNotFound.into());
+        }
         auth_links::insert_pending(
             &mut tx,
             hash.as_bytes(),
@@ -522,10 +534,12 @@ impl AgentKit {
             "",
         )
         .await?;
-        self.make_live(&mut tx, env, link.id, grounds, pending)
+        let dropped = self
+            .make_live(&mut tx, env, link.id, grounds, pending)
             .await?;
         tx.commit().await?;
         self.snapshots().forget(env, account.id);
+        self.revoke_dropped(grounds, &dropped).await;
         Ok(())
     }
 }

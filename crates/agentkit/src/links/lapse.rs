@@ -44,14 +44,15 @@ impl AgentKit {
         if !connected_accounts::end_pending(&mut tx, id, now).await? {
             return Ok(());
         }
-        auth_links::drop_dead_pending(&mut tx, id, now, MAX_VERIFY_ATTEMPTS).await?;
+        let dropped = auth_links::drop_dead_pending(&mut tx, id, now, MAX_VERIFY_ATTEMPTS).await?;
         if let Ok(grounds) = &grounds {
             let why = "the new authorization was not verified in time";
             self.tell_lapse(&mut tx, grounds, why).await?;
         }
         tx.commit().await?;
         self.snapshots().forget(env, id);
-        grounds.map(|_| ())
+        self.revoke_dropped(&*grounds?, &dropped).await;
+        Ok(())
     }
 
     /// Counts a wrong name. The last one discards the grant, and the account is in the state it had.
@@ -69,12 +70,13 @@ impl AgentKit {
         let until =
             connected_accounts::set_pending_until(&mut tx, id, MAX_VERIFY_ATTEMPTS, now).await?;
         let dropped = auth_links::drop_dead_pending(&mut tx, id, now, MAX_VERIFY_ATTEMPTS).await?;
-        if until.is_none() && dropped > 0 {
+        if until.is_none() && !dropped.is_empty() {
             let why = "the new authorization was discarded after too many wrong identifiers";
             self.tell_lapse(&mut tx, &grounds, why).await?;
         }
         tx.commit().await?;
         self.snapshots().forget(env, id);
+        self.revoke_dropped(&grounds, &dropped).await;
         Ok(())
     }
 

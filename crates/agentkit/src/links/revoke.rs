@@ -1,22 +1,59 @@
 //! Telling the provider that a grant is over (AK-213).
 
-use crate::{AgentKit, accounts::Grounds};
+use super::callback::PendingGrant;
+use crate::{
+    AgentKit,
+    accounts::Grounds,
+    providers::RevocationScope,
+    vault::{Credential, Sealed},
+};
 use bytes::Bytes;
 use http::{Request, header};
 use keystead_net::Limits;
+use keystead_store::entities::auth_links::PendingGrantRow;
 use std::time::Duration;
 
 /// Best effort; nobody waits for it.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl AgentKit {
-    /// Revokes the grant at the provider in the background, when its endpoint is known (RFC 7009).
+    /// Revokes the account's grant at the provider in the background, when its endpoint is known
+    /// (RFC 7009).
     pub(crate) fn revoke_upstream(&self, grounds: &Grounds) {
+        self.revoke_grant(grounds, &grounds.credential);
+    }
+
+    /// Revokes a grant that never became the account's credential: another one was faster, or nobody
+    /// verified it. Only where a revocation leaves the user's other grants alone, since the
+    /// credential in use may be of the same user.
+    pub(crate) fn revoke_unused(&self, grounds: &Grounds, credential: &Credential) {
+        let oauth = grounds.pattern.oauth_config.as_ref();
+        let scope = oauth.and_then(|oauth| oauth.revocation_scope);
+        if scope == Some(RevocationScope::Grant) {
+            self.revoke_grant(grounds, credential);
+        }
+    }
+
+    /// As [`Self::revoke_unused`], of waiting grants that were removed.
+    pub(crate) async fn revoke_dropped(&self, grounds: &Grounds, dropped: &[PendingGrantRow]) {
+        for row in dropped {
+            let id = row.account_id.to_string();
+            let place = Sealed::Pending(&id);
+            let opened = self.open_sealed(grounds.environment, place, &row.sealed);
+            match opened.await {
+                Ok(PendingGrant { credential, .. }) => self.revoke_unused(grounds, &credential),
+                Err(error) => {
+                    tracing::warn!(account = %id, %error, "a waiting grant cannot be read")
+                }
+            }
+        }
+    }
+
+    fn revoke_grant(&self, grounds: &Grounds, credential: &Credential) {
         let oauth = grounds.pattern.oauth_config.as_ref();
         let Some(endpoint) = oauth.and_then(|oauth| oauth.revocation_uri.clone()) else {
             return;
         };
-        let credential = &grounds.credential;
         let (token, hint) = if credential.refresh_token.is_empty() {
             (&credential.access_token, "access_token")
         } else {

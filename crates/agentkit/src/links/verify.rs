@@ -108,7 +108,8 @@ impl AgentKit {
         if !auth_links::consume_pending(&mut tx, hash, now, MAX_VERIFY_ATTEMPTS).await? {
             return Err(Error::AuthRequestNotFound);
         }
-        self.make_live(&mut tx, env, pending.link_id, &grounds, grant)
+        let mut dropped = self
+            .make_live(&mut tx, env, pending.link_id, &grounds, grant)
             .await?;
         record::audit(
             &mut tx,
@@ -120,10 +121,13 @@ impl AgentKit {
         .await?;
         tx.commit().await?;
         self.snapshots().forget(env, pending.account_id);
+        dropped.retain(|row| row.sealed != pending.sealed);
+        self.revoke_dropped(&grounds, &dropped).await;
         Ok(format!("{}/connect/success", self.base_url(env).await?))
     }
 
-    /// Stores a grant as the account's credential and voids every link of the account.
+    /// Stores a grant as the account's credential and voids every link of the account; gives the
+    /// waiting grants that this ends, the stored one among them.
     pub(crate) async fn make_live(
         &self,
         tx: &mut Tx,
@@ -131,14 +135,14 @@ impl AgentKit {
         link: AuthRequestId,
         grounds: &Arc<Grounds>,
         grant: PendingGrant,
-    ) -> Result<()> {
+    ) -> Result<Vec<PendingGrantRow>> {
         let (ctx, now, id) = (self.ctx(), self.ctx().clock.now(), grounds.account.id);
         // SECURITY: a link works once, even when two browsers finish it at the same moment.
         if !auth_links::complete_link(tx, link, now).await? {
             return Err(Error::AuthRequestNotFound);
         }
         auth_links::complete_links(tx, id, now).await?;
-        auth_links::drop_pending(tx, id).await?;
+        let dropped = auth_links::drop_pending(tx, id).await?;
         // SECURITY: whoever else opened the link must not change the account that is connected now.
         sessions::end_portal_sessions(tx, id).await?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
@@ -177,6 +181,6 @@ impl AgentKit {
             grounds.account.status,
         )
         .await?;
-        Ok(())
+        Ok(dropped)
     }
 }

@@ -310,6 +310,9 @@ pub struct OauthSettings {
     /// Revocation endpoint (RFC 7009).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_uri: Option<String>,
+    /// What a revocation ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_scope: Option<RevocationScope>,
     /// Scopes the provider offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub available_scopes: Vec<Scope>,
@@ -343,6 +346,16 @@ pub struct OauthSettings {
     /// Keys this version does not know.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+/// What a revocation ends at the provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationScope {
+    /// The one grant, as RFC 7009 has it.
+    Grant,
+    /// All that the user ever granted to the application. Assumed when nothing is said.
+    User,
 }
 
 /// Settings of OAuth 1.0a (RFC 5849) that OAuth 2.0 has no word for.

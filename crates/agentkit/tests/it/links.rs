@@ -218,11 +218,16 @@ on_both_engines! {
         assert!(matches!(verify(&app, &second, "cy").await, Err(Error::AuthRequestNotFound)));
     }
 
-    /// AK-301: at the very same moment, too, one of them wins and the other learns it.
+    /// AK-301, AK-213: at the very same moment, too, one of them wins and the other learns it; the
+    /// tokens that lost are revoked at the provider, those that won are not.
     async fn two_browsers_finish_one_link_at_once(test: TestDb) {
         let app = App::started(&test).await;
-        let connection = app.oauth().await;
+        let mut pattern = app.oauth_pattern();
+        pattern["oauth_config"]["revocation_scope"] = json!("grant");
+        let connection = app.oauth_with("sandbox", pattern, json!({}), |_| {}).await;
         let link = app.link("sandbox", "ada").await;
+        // Neither gets its tokens before the other has asked for its own.
+        app.upstream.chaos(json!({"token_delay_ms": 300})).await;
         let mut tasks = tokio::task::JoinSet::new();
         for user in ["u-ada", "u-bo"] {
             let consent = begin(&app, &link).await;
@@ -231,7 +236,48 @@ on_both_engines! {
             tasks.spawn(async move { kit.finish_consent(env, id, Some(&back.browser), &back.query).await.is_ok() });
         }
         assert_eq!(tasks.join_all().await.into_iter().filter(|won| *won).count(), 1);
-        assert_eq!(app.row(link.grounds.account.id).await.credential_version, 1);
+        assert_eq!(app.upstream.counter("code_exchanges").await, 2);
+        let id = link.grounds.account.id;
+        assert_eq!(app.row(id).await.credential_version, 1);
+        app.upstream.wait_for("revoked_families", 1).await;
+        acts_for(&app, by_id(id)).await;
+        assert_eq!(app.upstream.counter("revoked_families").await, 1);
+    }
+
+    /// AK-301, AK-213, AK-322: the same with grants that wait: verifying one revokes the other, and
+    /// so does never verifying it.
+    async fn grants_that_nobody_uses_are_revoked(test: TestDb) {
+        let app = App::started(&test).await;
+        let mut pattern = app.oauth_pattern();
+        pattern["oauth_config"]["revocation_scope"] = json!("grant");
+        let connection = app.oauth_with("sandbox", pattern, json!({}), |_| {}).await;
+        let link = app.link_with(verified("ada")).await;
+        let (one, two) = (begin(&app, &link).await, begin(&app, &link).await);
+        let (one, two) = (app.upstream.allow(&one).await, app.upstream.decide(&two, "u-bo", "allow").await);
+        let first = finish(&app, &connection, Some(&one.browser), &one.query).await.unwrap();
+        finish(&app, &connection, Some(&two.browser), &two.query).await.unwrap();
+        verify(&app, &request_of(&first), "ada").await.unwrap();
+        app.upstream.wait_for("revoked_families", 1).await;
+        assert_eq!(acts_for(&app, named("sandbox", "ada")).await, "u-ada");
+        waiting(&app, &connection, verified("ada")).await;
+        app.clock.advance(Duration::from_secs(600));
+        assert_eq!(app.kit.lapse_pending(10).await.unwrap(), 1);
+        app.upstream.wait_for("revoked_families", 2).await;
+        assert_eq!(acts_for(&app, named("sandbox", "ada")).await, "u-ada");
+    }
+
+    /// AK-213, AK-323: where a revocation may end all that the user ever granted, tokens that lost
+    /// are left alone: the credential in use may be of the same user.
+    async fn tokens_that_lost_are_kept_where_a_revocation_ends_everything(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        waiting(&app, &connection, verified("ada")).await;
+        let second = waiting(&app, &connection, verified("ada")).await;
+        verify(&app, &second, "ada").await.unwrap();
+        // What a disconnection revokes is the only revocation, and comes after all others.
+        app.kit.disconnect_account(app.env, &app.actor, named("sandbox", "ada")).await.unwrap();
+        app.upstream.wait_for("revoked_families", 1).await;
+        assert_eq!(app.upstream.counter("revoked_families").await, 1);
     }
 
     /// AK-310: a refusal changes nothing, and the link can be tried again.

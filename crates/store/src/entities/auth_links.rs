@@ -115,7 +115,8 @@ const COUNT_PENDING_ATTEMPT: Sql = sql!(
 const DROP_DEAD_PENDING: Sql = sql!(
     "pending_grants.drop_dead",
     "DELETE FROM pending_grants
-     WHERE env_id = $1 AND account_id = $2 AND (consumed_at IS NOT NULL OR expires_at <= $3 OR attempts >= $4)"
+     WHERE env_id = $1 AND account_id = $2 AND (consumed_at IS NOT NULL OR expires_at <= $3 OR attempts >= $4)
+     RETURNING *"
 );
 const CLEAR_PENDING_UNTIL: Sql = sql!(
     "connected_accounts.clear_pending_until",
@@ -123,7 +124,7 @@ const CLEAR_PENDING_UNTIL: Sql = sql!(
 );
 const DROP_PENDING: Sql = sql!(
     "pending_grants.drop_of_account",
-    "DELETE FROM pending_grants WHERE env_id = $1 AND account_id = $2"
+    "DELETE FROM pending_grants WHERE env_id = $1 AND account_id = $2 RETURNING *"
 );
 const PURGE_LINKS: AdminSql = admin_sql!(
     "auth_links.purge",
@@ -337,23 +338,26 @@ pub async fn count_pending_attempt(tx: &mut Tx, request_hash: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Discards the grants of an account that nobody can verify any more; gives how many.
+/// Discards the grants of an account that nobody can verify any more; gives them.
 pub async fn drop_dead_pending(
     tx: &mut Tx,
     account: ConnectedAccountId,
     now: Timestamp,
     max_attempts: i64,
-) -> Result<u64, StoreError> {
+) -> Result<Vec<PendingGrantRow>, StoreError> {
     let params = (tx.env(), account, now, max_attempts);
-    tx.execute(DROP_DEAD_PENDING, params).await
+    tx.fetch_all_as(DROP_DEAD_PENDING, params).await
 }
 
-/// Discards all waiting grants of an account, which is then in the state it had without them.
-pub async fn drop_pending(tx: &mut Tx, account: ConnectedAccountId) -> Result<(), StoreError> {
+/// Discards all waiting grants of an account, which is then in the state it had without them; gives
+/// them.
+pub async fn drop_pending(
+    tx: &mut Tx,
+    account: ConnectedAccountId,
+) -> Result<Vec<PendingGrantRow>, StoreError> {
     let params = (tx.env(), account);
-    tx.execute(DROP_PENDING, params).await?;
     tx.execute(CLEAR_PENDING_UNTIL, params).await?;
-    Ok(())
+    tx.fetch_all_as(DROP_PENDING, params).await
 }
 
 /// Removes at most `limit` links of all environments that expired before `before`, and the trips
