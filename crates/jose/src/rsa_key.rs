@@ -394,7 +394,7 @@ mod tests {
         let der = BASE64_STANDARD.decode(body).unwrap();
         let info = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).unwrap();
         let mut scheme = info.encryption_algorithm.pbes2().unwrap().clone();
-        let mut kdf = scheme.kdf.pbkdf2().unwrap().clone();
+        let mut kdf = *scheme.kdf.pbkdf2().unwrap();
         kdf.iteration_count = iterations;
         scheme.kdf = kdf.into();
         let changed = EncryptedPrivateKeyInfoRef {

@@ -1,8 +1,8 @@
 //! The file format of a connector pack (`connectors/<slug>/connector.yaml`).
 
 use crate::providers::{
-    AuthKind, AuthPattern, Field, FieldOption, InputType, Mutation, Oauth1Settings, OauthSettings,
-    PostAuthHook, Provider, RevocationScope, Scope, TokenPaths,
+    AuthKind, AuthPattern, Field, FieldOption, InputType, JwtSettings, Mutation, Oauth1Settings,
+    OauthSettings, PostAuthHook, Provider, RevocationScope, Scope, TokenPaths,
 };
 use keystead_oauth::oauth1::SignatureMethod;
 use serde::Deserialize;
@@ -43,6 +43,7 @@ struct PackAuth {
     #[serde(default)]
     mutations: BTreeMap<String, Mutation>,
     oauth: Option<PackOauth>,
+    jwt: Option<JwtSettings>,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +157,7 @@ impl PackAuth {
             fields: self.fields.into_iter().map(Into::into).collect(),
             account_fields: self.account_fields.into_iter().map(Into::into).collect(),
             oauth_config: self.oauth.map(Into::into),
+            jwt: self.jwt,
             auth_header_key_override: self.header,
             auth_field_mutations: self.mutations,
             is_mcp,

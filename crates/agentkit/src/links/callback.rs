@@ -4,7 +4,7 @@ use super::{MAX_VERIFY_ATTEMPTS, VERIFICATION_LIFETIME, consent::FlowSecrets, pu
 use crate::{
     AgentKit, Error,
     accounts::{AccountStatus, Grounds, token_paths},
-    providers::{AuthKind, PostAuthHook},
+    providers::AuthKind,
     record::{self, AccountEvent},
     settings::Verification,
     vault::{Credential, ExchangeError, GrantClient, Sealed, TokenCall},
@@ -268,7 +268,10 @@ impl AgentKit {
             .as_ref()
             .and_then(|oauth| oauth.post_auth);
         let account_values = match hook {
-            Some(hook) => self.account_values(hook, &tokens, parameters).await?,
+            Some(hook) => {
+                self.account_values(hook, grounds, &tokens, parameters)
+                    .await?
+            }
             None => Map::new(),
         };
         Ok(self.granted(grounds, flow, tokens, client, account_values))
@@ -326,99 +329,6 @@ impl AgentKit {
             expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
             account_values,
         }
-    }
-
-    /// Reads what later calls need and only the provider knows (AK-013).
-    async fn account_values(
-        &self,
-        hook: PostAuthHook,
-        tokens: &TokenResponse,
-        parameters: &str,
-    ) -> Result<Map<String, Value>> {
-        let mut values = Map::new();
-        let mut put =
-            |name: &str, value: String| values.insert(name.to_owned(), Value::String(value));
-        let host = |url: &str| {
-            Url::parse(url)
-                .ok()
-                .and_then(|url| url.host_str().map(ToOwned::to_owned))
-        };
-        let missing =
-            |what: &str| CallbackError::PostAuth(format!("the provider did not name {what}"));
-        match hook {
-            PostAuthHook::SalesforceInstance
-            | PostAuthHook::PipedriveApiDomain
-            | PostAuthHook::GongApiHost => {
-                let named = tokens.other.values().find_map(|url| host(url));
-                put(
-                    "domain",
-                    named.ok_or_else(|| missing("the account's host"))?,
-                );
-            }
-            PostAuthHook::QuickbooksRealm => {
-                let realm = url::form_urlencoded::parse(parameters.as_bytes())
-                    .find(|(name, _)| name == "realmId")
-                    .map(|(_, value)| value.into_owned());
-                put("realm_id", realm.ok_or_else(|| missing("the company"))?);
-            }
-            PostAuthHook::AtlassianCloudId => {
-                let sites = self
-                    .read_json(
-                        "https://api.atlassian.com/oauth/token/accessible-resources",
-                        tokens,
-                    )
-                    .await?;
-                let id = sites.pointer("/0/id").and_then(Value::as_str);
-                put("cloud_id", id.ok_or_else(|| missing("a site"))?.to_owned());
-            }
-            PostAuthHook::XeroTenant => {
-                let tenants = self
-                    .read_json("https://api.xero.com/connections", tokens)
-                    .await?;
-                let id = tenants.pointer("/0/tenantId").and_then(Value::as_str);
-                put(
-                    "tenant_id",
-                    id.ok_or_else(|| missing("a tenant"))?.to_owned(),
-                );
-            }
-            PostAuthHook::MailchimpDataCenter => {
-                let metadata = self
-                    .read_json("https://login.mailchimp.com/oauth2/metadata", tokens)
-                    .await?;
-                let centre = metadata.get("dc").and_then(Value::as_str);
-                put(
-                    "dc",
-                    centre.ok_or_else(|| missing("the data centre"))?.to_owned(),
-                );
-            }
-            PostAuthHook::TableauSite => {}
-        }
-        Ok(values)
-    }
-
-    async fn read_json(&self, url: &str, tokens: &TokenResponse) -> Result<Value> {
-        let request = http::Request::get(url)
-            .header(http::header::ACCEPT, "application/json")
-            .header(
-                http::header::AUTHORIZATION,
-                format!("Bearer {}", tokens.access_token.expose()),
-            )
-            .body(bytes::Bytes::new())
-            .map_err(Internal::new)?;
-        let failed = |text: String| CallbackError::PostAuth(text);
-        let response = self
-            .http()
-            .fetch(request)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        if !response.status().is_success() {
-            return Err(failed(format!(
-                "the provider answered HTTP {}",
-                response.status().as_u16()
-            )));
-        }
-        serde_json::from_slice(response.body())
-            .map_err(|_| failed("the provider did not answer with JSON".to_owned()))
     }
 
     /// Makes the grant live, or lets it wait for verification.

@@ -8,6 +8,7 @@ mod callback;
 mod consent;
 mod create;
 mod form;
+mod hooks;
 mod lapse;
 mod oauth1;
 mod revoke;

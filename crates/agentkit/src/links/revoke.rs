@@ -43,7 +43,7 @@ impl AgentKit {
             match opened.await {
                 Ok(PendingGrant { credential, .. }) => self.revoke_unused(grounds, &credential),
                 Err(error) => {
-                    tracing::warn!(account = %id, %error, "a waiting grant cannot be read")
+                    tracing::warn!(account = %id, %error, "a waiting grant cannot be read");
                 }
             }
         }

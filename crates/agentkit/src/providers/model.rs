@@ -162,6 +162,9 @@ pub struct AuthPattern {
     /// OAuth settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_config: Option<OauthSettings>,
+    /// The token that a `CUSTOM_JWT` pattern signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtSettings>,
     /// Header that carries the credential instead of `Authorization` (AK-010).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_header_key_override: Option<String>,
@@ -177,6 +180,23 @@ pub struct AuthPattern {
     /// Keys this version does not know.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+/// A JWT that is signed from what the user filled in (AK-228).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtSettings {
+    /// `RS256`, `ES256` or `HS256`.
+    pub algorithm: String,
+    /// Field that holds the signing key: PEM, or the shared secret of `HS256`.
+    pub key_field: String,
+    /// Field that holds the `kid` of the header, when the provider wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id_field: Option<String>,
+    /// Claims; texts may hold `{{field}}`. `iat` and `exp` are always ours.
+    pub claims: Map<String, Value>,
+    /// Seconds that a token lives; at most an hour.
+    pub lifetime: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

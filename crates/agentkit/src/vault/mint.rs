@@ -8,7 +8,10 @@ use crate::{
     providers::{AuthKind, AuthPattern},
     template::{self, TemplateError},
 };
-use keystead_oauth::{AssertionError, Grant, ServiceAccount, TokenPaths, snowflake_key_pair_jwt};
+use keystead_oauth::{
+    AssertionError, CustomJwt, Grant, ServiceAccount, TokenPaths, custom_signer,
+    snowflake_key_pair_jwt,
+};
 use keystead_types::{Secret, Timestamp};
 use serde_json::Map;
 use std::time::Duration;
@@ -78,7 +81,7 @@ impl AgentKit {
             }
             AuthKind::OauthM2m => self.client_credentials(input).await,
             AuthKind::KeyPair => self.key_pair(input).await,
-            AuthKind::CustomJwt => Err(MintError::Unsupported("a custom JWT without a template")),
+            AuthKind::CustomJwt => self.custom_jwt(input).await,
             _ => Err(MintError::Unsupported(
                 "minting for this kind of connection",
             )),
@@ -154,6 +157,39 @@ impl AgentKit {
         // An encrypted key says itself how much work opening it is; calls must not wait for that.
         let signed = tokio::task::spawn_blocking(move || {
             snowflake_key_pair_jwt(&account, &user, &key, &passphrase, now)
+        });
+        let assertion = signed
+            .await
+            .map_err(|_| MintError::Interrupted("signing the token"))??;
+        Ok(Minted {
+            access_token: assertion.token,
+            expires_at: Some(assertion.expires_at),
+            scopes: None,
+        })
+    }
+
+    /// The token is its own credential: nobody is asked for another one.
+    async fn custom_jwt(&self, input: &MintInput<'_>) -> Result<Minted, MintError> {
+        let settings = input.pattern.jwt.clone();
+        let settings = settings.ok_or(MintError::Unsupported("a custom JWT without a template"))?;
+        let key = Secret::new(input.credential.detail(&settings.key_field).to_owned());
+        let mut fields = template::values_of(&[&input.credential.details, input.api_config]);
+        // SECURITY: a claim can be read by anybody, so no template may put the key into one.
+        fields.remove(&settings.key_field);
+        let key_id = settings
+            .key_id_field
+            .as_ref()
+            .and_then(|field| fields.get(field).cloned());
+        let now = self.ctx().clock.now();
+        // An RSA signature takes about a millisecond, and the key has to be read before.
+        let signed = tokio::task::spawn_blocking(move || {
+            let signer = custom_signer(&settings.algorithm, &key, key_id)?;
+            let jwt = CustomJwt {
+                claims: &settings.claims,
+                fields: &fields,
+                lifetime: Duration::from_secs(settings.lifetime),
+            };
+            jwt.assertion(&*signer, now)
         });
         let assertion = signed
             .await

@@ -80,6 +80,16 @@ fn context(db: Db, clock: Arc<dyn Clock>, node: u16) -> Context {
     )
 }
 
+/// A process that reads a clock of its own.
+pub(crate) fn node_at(db: Db, node: u16, policy: Policy, clock: Arc<dyn Clock>) -> AgentKit {
+    AgentKit::new(
+        context(db, clock, node),
+        http_client(policy),
+        Catalogue::embedded(),
+        format!("node-{node}"),
+    )
+}
+
 impl App {
     pub(crate) async fn started(test: &TestDb) -> Self {
         Self::started_with(test, |_| Router::new()).await
@@ -130,23 +140,7 @@ impl App {
     }
 
     pub(crate) fn node_with(&self, db: Db, node: u16, policy: Policy) -> AgentKit {
-        self.node_at(db, node, policy, Arc::clone(&self.clock) as Arc<dyn Clock>)
-    }
-
-    /// A node that reads another clock.
-    pub(crate) fn node_at(
-        &self,
-        db: Db,
-        node: u16,
-        policy: Policy,
-        clock: Arc<dyn Clock>,
-    ) -> AgentKit {
-        AgentKit::new(
-            context(db, clock, node),
-            http_client(policy),
-            Catalogue::embedded(),
-            format!("node-{node}"),
-        )
+        node_at(db, node, policy, Arc::clone(&self.clock) as Arc<dyn Clock>)
     }
 
     /// As the app's own, with one more built-in connector.

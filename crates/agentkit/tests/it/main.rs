@@ -15,6 +15,7 @@ mod grants;
 mod lapse;
 mod links;
 mod lists;
+mod minted;
 mod oauth1;
 mod org_wide;
 mod proxy;

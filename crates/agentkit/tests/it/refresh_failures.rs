@@ -1,7 +1,7 @@
 //! Refreshes that fail, are interrupted, or lose a race (AK-221..AK-226).
 
 use crate::{
-    fixture::{App, TOKEN_LIFE, WatchedClock, by_id, call, of_user, provider_input, send},
+    fixture::{App, TOKEN_LIFE, WatchedClock, by_id, call, node_at, of_user, provider_input, send},
     grants::{abandon, all, crowd, revoke, tokens},
 };
 use axum::{Router, routing::get};
@@ -124,7 +124,7 @@ on_both_engines! {
         let before = app.happened().await.len();
         let (reads, mut watched) = tokio::sync::watch::channel(0);
         let clock = Arc::new(WatchedClock { inner: Arc::clone(&app.clock), reads });
-        let node = app.node_at(test.db.clone(), 2, Policy::development(), clock);
+        let node = node_at(test.db.clone(), 2, Policy::development(), clock);
         let waiting = tokio::spawn({
             let env = app.env;
             async move { send(&node, env, call(id, Method::GET, "/me")).await.map(|answer| answer.status) }
