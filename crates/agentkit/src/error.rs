@@ -3,6 +3,7 @@
 use crate::template::TemplateError;
 use keystead_store::StoreError;
 use keystead_types::{ErrorCode, FieldViolation, Internal, Reason};
+use std::time::Duration;
 
 /// A business reason, or an internal failure.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +113,9 @@ pub enum Error {
     /// The local rate limit was hit.
     #[error("the rate limit of the connection was reached; try again in {0} s")]
     RateLimited(u64),
+    /// Too many links were made for one user.
+    #[error("too many links were made for this identifier; try again in {} s", .0.as_secs().max(1))]
+    TooManyLinks(Duration),
     /// Not part of this version.
     #[error("{0} is not implemented yet")]
     Unsupported(&'static str),
@@ -188,8 +192,17 @@ impl Reason for Error {
             Self::TargetNotAllowed(_) => ErrorCode::TargetNotAllowed,
             Self::ProxyDisabled(_) => ErrorCode::ProxyNotEnabled,
             Self::RateLimited(_) => ErrorCode::RateLimitedLocal,
+            Self::TooManyLinks(_) => ErrorCode::RateLimited,
             Self::Unsupported(_) => ErrorCode::Unimplemented,
             Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited(seconds) => Some(Duration::from_secs(*seconds)),
+            Self::TooManyLinks(wait) => Some(*wait),
+            _ => None,
         }
     }
 

@@ -25,8 +25,9 @@ use catalogue::Catalogue;
 use keystead_identity::Context;
 use keystead_net::GuardedClient;
 use keystead_types::EnvironmentId;
+use links::LinkRate;
 use proxy::{CallLog, Limiters, Snapshots};
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 use vault::Flights;
 
 /// Everything AgentKit needs. Cheap to clone.
@@ -42,6 +43,7 @@ struct Inner {
     flights: Flights,
     snapshots: Snapshots,
     limiters: Limiters,
+    link_rate: LinkRate,
     calls: CallLog,
 }
 
@@ -58,8 +60,19 @@ impl AgentKit {
             flights: Flights::default(),
             snapshots,
             limiters: Limiters::default(),
+            link_rate: LinkRate::default(),
             calls: CallLog::default(),
         }))
+    }
+
+    /// Limits the links that are made for one user in a minute; `None` is unlimited. Only before
+    /// the first clone.
+    #[must_use]
+    pub fn with_link_rate(mut self, per_minute: Option<NonZeroU32>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.link_rate = LinkRate::new(per_minute);
+        }
+        self
     }
 
     /// The connectors built into this server.
@@ -90,6 +103,10 @@ impl AgentKit {
 
     pub(crate) fn limiters(&self) -> &Limiters {
         &self.0.limiters
+    }
+
+    pub(crate) fn link_rate(&self) -> &LinkRate {
+        &self.0.link_rate
     }
 
     pub(crate) fn calls(&self) -> &CallLog {

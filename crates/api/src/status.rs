@@ -51,7 +51,14 @@ pub fn from_reason(reason: &dyn Reason) -> Status {
             value: info.encode_to_vec(),
         }],
     };
-    Status::with_details(code, message, status.encode_to_vec().into())
+    let mut status = Status::with_details(code, message, status.encode_to_vec().into());
+    if let Some(wait) = reason.retry_after() {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        status
+            .metadata_mut()
+            .insert("retry-after", seconds.max(1).into());
+    }
+    status
 }
 
 /// A failure that has no type of its own.

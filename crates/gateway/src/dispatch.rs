@@ -1,10 +1,11 @@
 //! Decides who answers a request: the contract over gRPC, the contract over REST, or the pages.
 
 use crate::{
-    Pipeline, contract::ContractError, grpc::is_grpc, openapi::OpenApi, transcode::Transcoder,
+    Pipeline, answer, contract::ContractError, grpc::is_grpc, openapi::OpenApi,
+    transcode::Transcoder,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::{convert::Infallible, error::Error as StdError, fmt, sync::Arc};
 use tonic::body::Body;
@@ -66,10 +67,8 @@ impl Gateway {
         if self.transcoder.knows(path) || path.starts_with("/api/") {
             return self.transcoder.serve(request).await;
         }
-        if path == "/openapi.json"
-            && matches!(*request.method(), http::Method::GET | http::Method::HEAD)
-        {
-            return self.document();
+        if path == "/openapi.json" {
+            return self.document(request.method());
         }
         let request = request.map(|body| {
             Body::new(body.map_err(|error| tonic::Status::unknown(error.into().to_string())))
@@ -77,27 +76,15 @@ impl Gateway {
         infallible(self.fallback.clone().oneshot(request).await)
     }
 
-    fn document(&self) -> Response<Body> {
-        let mut response = Response::new(Body::new(http_body_util::Full::new(self.openapi.json())));
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=300"),
-        );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        // The document is public and made to be read by tools in a browser.
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_ORIGIN,
-            HeaderValue::from_static("*"),
-        );
-        response
+    /// The document is public and made to be read by tools in a browser.
+    fn document(&self, verb: &http::Method) -> Response<Body> {
+        match *verb {
+            http::Method::GET | http::Method::HEAD => {
+                answer::public(answer::json(StatusCode::OK, self.openapi.json()))
+            }
+            http::Method::OPTIONS => answer::preflight(),
+            _ => answer::not_allowed("GET, HEAD"),
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 //! Every status that leaves the server carries exactly one packed `ErrorInfo` with the request id
 //! (clients read `error_code` from it, and older ones fail when the header is missing).
 
+use crate::limits::RateFields;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use keystead_proto::v1::errdetails::{
     ErrorInfo, RequestInfo, ResourceInfo, ValidationErrorInfo, validation_error_info,
 };
@@ -42,6 +43,8 @@ pub struct Failure {
     pub required_permissions: Vec<String>,
     /// When to try again.
     pub retry_after: Option<Duration>,
+    /// What is left of the rates that were counted.
+    pub rate: Option<Box<RateFields>>,
 }
 
 impl Failure {
@@ -58,6 +61,7 @@ impl Failure {
             violations: Vec::new(),
             required_permissions: Vec::new(),
             retry_after: None,
+            rate: None,
         }
     }
 
@@ -121,7 +125,20 @@ impl Failure {
                 .metadata_mut()
                 .insert("retry-after", seconds.max(1).into());
         }
+        if let Some(rate) = self.rate {
+            add_headers(&mut status, rate.headers());
+        }
         status
+    }
+}
+
+/// Adds headers to those that a status is sent with.
+pub(crate) fn add_headers(status: &mut Status, more: HeaderMap) {
+    if !more.is_empty() {
+        let metadata = std::mem::take(status.metadata_mut());
+        let mut headers = metadata.into_headers();
+        headers.extend(more);
+        *status.metadata_mut() = MetadataMap::from_headers(headers);
     }
 }
 

@@ -5,6 +5,7 @@
 //! then the method. What a method demands is read from the contract's descriptors, never coded per
 //! method.
 
+mod answer;
 pub mod authenticate;
 pub mod contract;
 mod credentials;
@@ -28,7 +29,7 @@ pub use dispatch::Gateway;
 pub use endpoints::Endpoints;
 pub use failure::Failure;
 pub use grpc::is_grpc;
-pub use limits::Limits;
+pub use limits::{Allowance, FailureRates, Limits, RateFields, Rates, visitor};
 pub use metrics::Metrics;
 pub use peer::Peer;
 pub use pipeline::{Pipeline, Wiring};

@@ -6,7 +6,7 @@ use crate::{
     credentials::{self, Origin},
     failure::{self, Failure},
     grpc, host,
-    limits::{Limits, RateLimits},
+    limits::{Limits, RateFields, RateLimits, visitor},
     metrics::Metrics,
     peer::Peer,
     request_id::{self, REQUEST_ID, RequestId},
@@ -118,7 +118,7 @@ impl Pipeline {
     pub fn new(wiring: Wiring) -> Result<Self, ContractError> {
         let shared = Shared {
             contract: Arc::new(Contract::load()?),
-            rates: RateLimits::new(),
+            rates: RateLimits::default(),
             wiring,
         };
         Ok(Self {
@@ -231,11 +231,16 @@ impl Pipeline {
             .await
             .map_err(late)??;
         self.check(method, &message)?;
-        self.count(&admission, &head)?;
+        let rates = self.count(&admission, &head)?.headers();
         let forwarded = self.forward(method, head, site, admission, message, id);
-        tokio::time::timeout_at(deadline, forwarded)
+        let (mut metadata, mut result) = tokio::time::timeout_at(deadline, forwarded)
             .await
-            .map_err(late)?
+            .map_err(late)??;
+        match &mut result {
+            Ok(_) => metadata.extend(rates),
+            Err(status) => failure::add_headers(status, rates),
+        }
+        Ok((metadata, result))
     }
 
     /// Who calls, and may they?
@@ -314,18 +319,22 @@ impl Pipeline {
         }
     }
 
-    fn count(&self, admission: &Admission, head: &Parts) -> Result<(), Failure> {
+    fn count(&self, admission: &Admission, head: &Parts) -> Result<RateFields, Failure> {
         let Shared { rates, wiring, .. } = self.shared.as_ref();
         let (subject, limit) = if admission.kind == CallerKinds::NONE {
             let peer = head.extensions.get::<Peer>();
-            let address =
-                peer.map_or_else(|| "in process".to_owned(), |peer| peer.address.to_string());
+            let address = peer.map_or_else(
+                || "in process".to_owned(),
+                |peer| visitor(peer.address).to_string(),
+            );
             (address, wiring.limits.anonymous)
         } else {
             (admission.subject.clone(), wiring.limits.caller)
         };
-        rates.count(admission.environment, Some(subject), limit)?;
-        rates.count(admission.environment, None, wiring.limits.environment)
+        let (env, mut fields) = (admission.environment, RateFields::default());
+        rates.count(env, Some(subject), limit, &mut fields)?;
+        rates.count(env, None, wiring.limits.environment, &mut fields)?;
+        Ok(fields)
     }
 
     /// Hands the call to its method.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use std::{
     fmt,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) outbound: Outbound,
     #[serde(default)]
     pub(crate) mail: Mail,
+    #[serde(default)]
+    pub(crate) limits: Limits,
     #[serde(default)]
     pub(crate) retention: Retention,
     #[serde(default)]
@@ -141,6 +144,48 @@ impl fmt::Debug for Mail {
             .field("from", &self.from)
             .field("folder", &self.folder)
             .finish()
+    }
+}
+
+/// What may be done in a minute, on each node; 0 is unlimited (DB-242).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Calls of one API client, member or visitor.
+    pub(crate) caller_per_minute: u32,
+    /// Calls from one address without a credential.
+    pub(crate) anonymous_per_minute: u32,
+    /// Calls of one environment, all callers together (DB-240).
+    pub(crate) environment_per_minute: u32,
+    /// Authorization links made for one user.
+    pub(crate) links_per_minute: u32,
+    /// Links that do not exist, opened from one address.
+    pub(crate) invalid_links_per_minute: u32,
+    /// Forms sent for one connected account.
+    pub(crate) forms_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            caller_per_minute: 60_000,
+            anonymous_per_minute: 600,
+            environment_per_minute: 0,
+            links_per_minute: 60,
+            invalid_links_per_minute: 20,
+            forms_per_minute: 10,
+        }
+    }
+}
+
+impl Limits {
+    /// Those of the API.
+    pub(crate) fn of_calls(&self) -> keystead_gateway::Limits {
+        keystead_gateway::Limits {
+            caller: NonZeroU32::new(self.caller_per_minute),
+            anonymous: NonZeroU32::new(self.anonymous_per_minute),
+            environment: NonZeroU32::new(self.environment_per_minute),
+        }
     }
 }
 

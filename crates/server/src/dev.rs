@@ -5,7 +5,7 @@ use crate::{
     certificate::{self, LocalCertificate},
     cli::DevArgs,
     clock::SystemClock,
-    config::{Retention, SigningKeys},
+    config::{Limits, Retention, SigningKeys},
     data_folder::DataFolder,
     database, env_file, installation,
     logging::{self, LogFormat},
@@ -109,6 +109,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         mailer: Arc::new(mailbox.clone()),
         sandbox: Some(mailbox),
         metrics,
+        limits: Limits::default(),
     })?;
     let server = run::Server {
         app,

@@ -72,6 +72,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
         mailer: mail::mailer(&config.mail, Arc::new(SystemClock))?,
         sandbox: None,
         metrics,
+        limits: config.limits,
     })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), %url, listen = %listener.local_addr()?,

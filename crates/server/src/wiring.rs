@@ -1,7 +1,8 @@
 //! Puts the parts of the product together.
 
 use crate::{
-    adapters::{HostedConnect, MemberLogin},
+    adapters::{ConnectLimits, HostedConnect, MemberLogin},
+    config::Limits,
     routes,
 };
 use anyhow::{Context as _, Result};
@@ -15,7 +16,7 @@ use keystead_net::{
     mail::{Mailbox, Mailer},
 };
 use keystead_types::Rng;
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 use tokio::task::JoinHandle;
 
 /// What an installation is made of.
@@ -28,6 +29,7 @@ pub(crate) struct Parts {
     /// The mailbox the sandbox shows; `None` for no sandbox.
     pub(crate) sandbox: Option<Mailbox>,
     pub(crate) metrics: Metrics,
+    pub(crate) limits: Limits,
 }
 
 /// What takes time to make and needs no database.
@@ -72,6 +74,7 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         mailer,
         sandbox,
         metrics,
+        limits,
     } = parts;
     let authorizer = Authorizer::new(ctx.clone());
     let Prepared {
@@ -79,7 +82,8 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         catalogue,
         rules,
     } = prepared;
-    let agentkit = AgentKit::new(ctx.clone(), http, catalogue, holder);
+    let agentkit = AgentKit::new(ctx.clone(), http, catalogue, holder)
+        .with_link_rate(NonZeroU32::new(limits.links_per_minute));
 
     let services = keystead_api::routes(keystead_api::App {
         ctx: ctx.clone(),
@@ -88,12 +92,18 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
     });
     let authenticate = Arc::new(authorizer.clone());
     let wiring = Wiring::with_rules(authenticate, ctx.rng.clone(), services, rules);
-    let pipeline = Pipeline::new(Wiring { metrics, ..wiring }).context("read the contract")?;
+    let pipeline = Pipeline::new(Wiring {
+        metrics,
+        limits: limits.of_calls(),
+        ..wiring
+    })
+    .context("read the contract")?;
 
     let pages = keystead_web::router(&keystead_web::Deps {
         connect: Arc::new(HostedConnect {
             agentkit: agentkit.clone(),
             authorizer: authorizer.clone(),
+            limits: ConnectLimits::new(&limits),
         }),
         login: Arc::new(MemberLogin {
             authorizer: authorizer.clone(),

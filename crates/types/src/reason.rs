@@ -1,5 +1,5 @@
 use crate::ErrorCode;
-use std::{error::Error as StdError, fmt, panic::Location};
+use std::{error::Error as StdError, fmt, panic::Location, time::Duration};
 
 /// What the edges need to know of a failure: nothing else of it reaches a client.
 pub trait Reason: StdError {
@@ -13,6 +13,11 @@ pub trait Reason: StdError {
         } else {
             self.to_string()
         }
+    }
+
+    /// How long to wait before trying again, when that is known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
     }
 
     /// The fields that were wrong, if any.

@@ -49,7 +49,8 @@ impl AgentKit {
     /// Makes a link for an account, in any state of it (AK-300).
     ///
     /// # Errors
-    /// Those of finding the account, [`Error::ConnectionDisabled`], [`Error::VerifyUrlMissing`].
+    /// Those of finding the account, [`Error::ConnectionDisabled`], [`Error::VerifyUrlMissing`],
+    /// [`Error::TooManyLinks`].
     pub async fn create_link(
         &self,
         env: EnvironmentId,
@@ -57,6 +58,7 @@ impl AgentKit {
         new: NewLink,
     ) -> Result<CreatedLink> {
         let key = new.key.normalised();
+        self.link_rate().count(env, &key)?;
         let grounds = match self.grounds(env, key.clone()).await {
             Err(Error::AccountNotFound) if key.id.is_none() => {
                 let account = NewAccount {

@@ -10,6 +10,7 @@ mod create;
 mod form;
 mod hooks;
 mod lapse;
+mod limits;
 mod oauth1;
 mod revoke;
 mod verify;
@@ -20,6 +21,7 @@ pub use create::{CreatedLink, NewLink, OpenLink};
 pub use form::{FormAnswers, FormEnd};
 pub(crate) use oauth1::consumer;
 
+pub(crate) use limits::LinkRate;
 use std::time::Duration;
 
 /// How long a trip to the provider may take (section 7).

@@ -3,10 +3,12 @@
 mod oauth;
 mod proxy;
 
-use crate::{Failure, REQUEST_ID, RequestId, failure, host, request_id};
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::Full;
+use crate::{
+    Failure, RequestId,
+    answer::{self, json, not_allowed},
+    failure, host, request_id,
+};
+use http::{Method, Request, Response, header, request::Parts};
 use keystead_agentkit::AgentKit;
 use keystead_authz::Authorizer;
 use keystead_identity::Site;
@@ -48,9 +50,15 @@ impl Endpoints {
         }
         match path {
             "/oauth/token" => Ok(self.token(request).await),
-            "/keys" => Ok(self.keys(request).await),
+            "/keys" | "/.well-known/jwks.json" => Ok(match *request.method() {
+                Method::OPTIONS => answer::preflight(),
+                _ => self.keys(request).await,
+            }),
             "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
-                Ok(self.metadata(request).await)
+                Ok(match *request.method() {
+                    Method::OPTIONS => answer::preflight(),
+                    _ => self.metadata(request).await,
+                })
             }
             _ => Err(request),
         }
@@ -83,37 +91,6 @@ fn refused(failure: Failure, id: &RequestId) -> Response<Body> {
             .headers_mut()
             .insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Ok(value) = HeaderValue::try_from(&id.0) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    response
-}
-
-/// A JSON answer that nobody may keep.
-fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::new(Full::new(body.into())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
-}
-
-/// 405 with what is allowed.
-fn not_allowed(allowed: &'static str) -> Response<Body> {
-    let mut response = json(
-        StatusCode::METHOD_NOT_ALLOWED,
-        r#"{"error":"method not allowed"}"#,
-    );
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    answer::name(&mut response, id);
     response
 }

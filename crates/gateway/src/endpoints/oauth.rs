@@ -1,7 +1,7 @@
 //! The token endpoint, the key set and the discovery documents.
 
 use super::{Endpoints, json, not_allowed, refused};
-use crate::Peer;
+use crate::{Peer, answer::public};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use keystead_authz::{MAX_TOKEN_REQUEST_BYTES, OauthError, TokenEndpointRequest, metadata};
@@ -70,12 +70,11 @@ impl Endpoints {
                     .headers
                     .get(header::IF_NONE_MATCH)
                     .and_then(|value| value.to_str().ok());
-                let mut response = if known == Some(jwks.etag.as_str()) {
+                let mut response = public(if known == Some(jwks.etag.as_str()) {
                     json(StatusCode::NOT_MODIFIED, "")
                 } else {
                     json(StatusCode::OK, jwks.json)
-                };
-                public(&mut response);
+                });
                 if let Ok(etag) = HeaderValue::try_from(&jwks.etag) {
                     response.headers_mut().insert(header::ETAG, etag);
                 }
@@ -95,25 +94,10 @@ impl Endpoints {
             Err(failure) => refused(failure, &id),
             Ok(site) => {
                 let document = serde_json::to_vec(&metadata(&site.base_url)).unwrap_or_default();
-                let mut response = json(StatusCode::OK, document);
-                public(&mut response);
-                response
+                public(json(StatusCode::OK, document))
             }
         }
     }
-}
-
-/// Documents without secrets may be kept for a while and read from anywhere.
-fn public(response: &mut Response<Body>) {
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=300"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
 }
 
 fn oauth_error(error: &OauthError) -> Response<Body> {

@@ -25,9 +25,10 @@ pub mod router;
 pub mod template;
 
 use crate::{
+    answer,
     contract::{Binding, BodyRule, ContractError, Method},
     failure::{self, Failure},
-    grpc,
+    grpc, limits,
     pipeline::{Pipeline, Reply, internal},
     request_id::{REQUEST_ID, RequestId},
 };
@@ -312,14 +313,14 @@ fn respond(method: &Method, reply: Reply) -> Response<Body> {
         ));
         return error(&failure.into_status(&reply.request_id.0), &reply.request_id);
     };
-    let mut response = answer(method.success(), json.to_string().into(), &reply.request_id);
+    let mut response = answered(method.success(), json.to_string().into(), &reply.request_id);
     copy_metadata(&reply.metadata, response.headers_mut());
     response
 }
 
 fn error(status: &Status, id: &RequestId) -> Response<Body> {
     let (http, body) = failure::to_http(status);
-    let mut response = answer(http, body, id);
+    let mut response = answered(http, body, id);
     copy_metadata(
         &status.metadata().clone().into_headers(),
         response.headers_mut(),
@@ -332,30 +333,16 @@ fn error(status: &Status, id: &RequestId) -> Response<Body> {
     response
 }
 
-fn answer(status: StatusCode, body: Bytes, id: &RequestId) -> Response<Body> {
-    let mut response = Response::new(Body::new(http_body_util::Full::new(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, no-store, must-revalidate"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("strict-origin-when-cross-origin"),
-    );
-    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
-        headers.insert(REQUEST_ID, value);
+fn answered(status: StatusCode, body: Bytes, id: &RequestId) -> Response<Body> {
+    let mut response = answer::json(status, body);
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
+        (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
+        (header::VARY, "Origin"),
+    ] {
+        answer::set(&mut response, name, value);
     }
+    answer::name(&mut response, id);
     response
 }
 
@@ -363,7 +350,7 @@ fn answer(status: StatusCode, body: Bytes, id: &RequestId) -> Response<Body> {
 fn copy_metadata(metadata: &HeaderMap, headers: &mut HeaderMap) {
     const PLAIN: &[HeaderName] = &[header::SET_COOKIE, header::RETRY_AFTER, header::LOCATION];
     for (name, value) in metadata {
-        if PLAIN.contains(name) {
+        if PLAIN.contains(name) || limits::is_field(name) {
             headers.append(name, value.clone());
         } else if !name.as_str().starts_with("grpc-")
             && !name.as_str().ends_with("-bin")

@@ -22,6 +22,7 @@ use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
 };
+use tokio::sync::Notify;
 use tonic::{Status, body::Body, service::Routes};
 
 pub(crate) const HOST: &str = "acme.test";
@@ -98,8 +99,17 @@ impl Authenticate for SpeakingTokens {
     }
 }
 
+/// Holds calls to create the organization `wait` until they are let go.
+#[derive(Default)]
+pub(crate) struct Hold {
+    /// Notified when a call has begun.
+    pub(crate) begun: Notify,
+    /// Notify it to let one call end.
+    pub(crate) go: Notify,
+}
+
 /// Answers with what it was sent.
-pub(crate) struct Echo;
+pub(crate) struct Echo(Arc<Hold>);
 
 #[tonic::async_trait]
 impl OrganizationService for Echo {
@@ -113,8 +123,9 @@ impl OrganizationService for Echo {
         );
         let caller = request.extensions().get::<Seen>().unwrap().0.clone();
         let given = request.into_inner().organization.unwrap();
-        if given.display_name == "sleep" {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        if given.display_name == "wait" {
+            self.0.begun.notify_one();
+            self.0.go.notified().await;
         }
         let organization = pb::Organization {
             id: "org_1".to_owned(),
@@ -183,7 +194,11 @@ impl OrganizationService for Echo {
 }
 
 pub(crate) fn wiring() -> Wiring {
-    let routes = Routes::new(OrganizationServiceServer::new(Echo));
+    wiring_with(Arc::default())
+}
+
+pub(crate) fn wiring_with(hold: Arc<Hold>) -> Wiring {
+    let routes = Routes::new(OrganizationServiceServer::new(Echo(hold)));
     Wiring::new(
         Arc::new(SpeakingTokens),
         Arc::new(Counter(Mutex::new(0))),

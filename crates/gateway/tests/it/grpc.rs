@@ -111,7 +111,7 @@ async fn missing_permissions_are_named() {
 
 #[tokio::test]
 async fn a_call_ends_at_the_deadline_of_the_client_or_the_server() {
-    let mut request = create("sleep", &[ALL]);
+    let mut request = create("wait", &[ALL]);
     request.set_timeout(Duration::from_millis(20));
     let status = client(pipeline())
         .create_organization(request)
@@ -123,7 +123,7 @@ async fn a_call_ends_at_the_deadline_of_the_client_or_the_server() {
     wiring.max_call_time = Duration::from_millis(20);
     let client = &mut client(Pipeline::new(wiring).unwrap());
     let status = client
-        .create_organization(create("sleep", &[ALL]))
+        .create_organization(create("wait", &[ALL]))
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);

@@ -1,11 +1,11 @@
-use crate::app::{ALL, HOST, gateway, pipeline};
+use crate::app::{ALL, HOST, Hold, gateway, pipeline, wiring_with};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keystead_gateway::{
-    Metrics,
+    Metrics, Pipeline,
     listener::{Listener, Settings, tls::Certificate},
 };
 use rustls::{
@@ -28,12 +28,16 @@ struct Running {
 }
 
 async fn start(settings: Settings) -> Running {
+    start_with(settings, pipeline()).await
+}
+
+async fn start_with(settings: Settings, pipeline: Pipeline) -> Running {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), settings, Metrics::default())
         .await
         .unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let gateway = gateway(pipeline());
+    let gateway = gateway(pipeline);
     let task = tokio::spawn(listener.serve(gateway, async {
         let _ = stopped.await;
     }));
@@ -247,19 +251,32 @@ async fn oversized_headers_are_refused() {
 
 #[tokio::test]
 async fn a_running_request_ends_before_the_listener_does() {
-    let running = start(Settings::default()).await;
+    let hold = Arc::new(Hold::default());
+    let pipeline = Pipeline::new(wiring_with(hold.clone())).unwrap();
+    let running = start_with(Settings::default(), pipeline).await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (mut idle, connection) = conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let idle_ended = tokio::spawn(connection);
+    let request = list().uri("/api/v1/organizations").header("host", HOST);
+    let answer = idle.send_request(request.body(Full::<Bytes>::default()).unwrap());
+    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+
     let mut sender = http2(TcpStream::connect(running.address).await.unwrap()).await;
     let request = list()
         .method("POST")
         .uri(format!("http://{HOST}/api/v1/organizations"));
     let slow = sender.send_request(
         request
-            .body(Full::from(r#"{"display_name":"sleep"}"#))
+            .body(Full::from(r#"{"display_name":"wait"}"#))
             .unwrap(),
     );
     let slow = tokio::spawn(slow);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    hold.begun.notified().await;
     running.stop.send(()).unwrap();
+    // The listener has begun to stop when it closes a connection that does nothing.
+    idle_ended.await.unwrap().unwrap();
+    assert!(!slow.is_finished() && !running.task.is_finished());
+    hold.go.notify_one();
     assert_eq!(slow.await.unwrap().unwrap().status(), StatusCode::CREATED);
     tokio::time::timeout(Duration::from_secs(5), running.task)
         .await
@@ -285,19 +302,23 @@ async fn more_connections_than_allowed_wait() {
         let response = sender.send_request(request).await.unwrap();
         (sender, response.status())
     };
-    let (first, status) = get().await;
+    let (mut first, status) = get().await;
     assert_eq!(status, StatusCode::OK);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(100), get())
-            .await
-            .is_err()
-    );
+    let mut second = std::pin::pin!(get());
+    for _ in 0..20 {
+        // While the first is served again and again, the second gets no answer.
+        let request = list().uri("/api/v1/organizations").header("host", HOST);
+        let again = first.send_request(request.body(Full::default()).unwrap());
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("two connections at once"),
+            answer = again => assert_eq!(answer.unwrap().status(), StatusCode::OK),
+        }
+        first.ready().await.unwrap();
+    }
     drop(first);
-    assert_eq!(
-        tokio::time::timeout(Duration::from_secs(5), get())
-            .await
-            .unwrap()
-            .1,
-        StatusCode::OK
-    );
+    let (_, status) = tokio::time::timeout(Duration::from_secs(5), second)
+        .await
+        .unwrap();
+    assert_eq!(status, StatusCode::OK);
 }

@@ -9,6 +9,14 @@ async fn the_document_is_served_without_a_credential() {
     let served = send(&gateway, "GET", "/openapi.json", "", "").await;
     assert_eq!(served.status, 200);
     assert_eq!(served.json, openapi::document(&Contract::load().unwrap()));
+    assert_eq!(served.headers["access-control-allow-origin"], "*");
+    let preflight = send(&gateway, "OPTIONS", "/openapi.json", "", "").await;
+    assert_eq!(preflight.status, 204);
+    assert_eq!(preflight.headers["access-control-allow-origin"], "*");
+    let private = send(&gateway, "OPTIONS", "/api/v1/organizations", "", "").await;
+    assert!(!private.headers.contains_key("access-control-allow-origin"));
+    let changed = send(&gateway, "POST", "/openapi.json", "", "").await;
+    assert_eq!(changed.status, 405);
 }
 
 /// Part of DB-175

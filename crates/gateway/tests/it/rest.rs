@@ -258,15 +258,25 @@ async fn a_rate_above_the_limit_is_429_with_the_time_to_wait() {
     let mut wiring = wiring();
     wiring.limits = Limits {
         caller: NonZeroU32::new(2),
+        environment: NonZeroU32::new(120),
         ..Limits::default()
     };
     let gateway = gateway(Pipeline::new(wiring).unwrap());
     let get = async || send(&gateway, "GET", "/api/v1/organizations", ALL, "").await;
-    assert_eq!(
-        (get().await.status.as_u16(), get().await.status.as_u16()),
-        (200, 200)
-    );
+    for (left, reset) in [(1, 30), (0, 60)] {
+        let answer = get().await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.headers["ratelimit-policy"],
+            "\"caller\";q=2;w=60, \"environment\";q=120;w=60"
+        );
+        let limit = answer.headers["ratelimit"].to_str().unwrap();
+        let caller = format!("\"caller\";r={left};t={reset}, \"environment\";r=");
+        assert!(limit.starts_with(&caller), "{limit}");
+    }
     let refused = get().await;
+    let limit = refused.headers["ratelimit"].to_str().unwrap();
+    assert!(limit.starts_with("\"caller\";r=0;t="), "{limit}");
     assert_eq!(refused.status, 429);
     assert_eq!(refused.json["details"][0]["error_code"], "RATE_LIMITED");
     let wait: u64 = refused.headers["retry-after"]

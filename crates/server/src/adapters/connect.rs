@@ -1,6 +1,6 @@
 //! The hosted pages' flows: `web`'s needs met by `agentkit` and `authz`.
 
-use super::connect_form;
+use super::{ConnectLimits, connect_form};
 use keystead_agentkit::{
     AgentKit, Error,
     accounts::Grounds,
@@ -24,6 +24,7 @@ const PROOF: &str = "member verification";
 pub(crate) struct HostedConnect {
     pub(crate) agentkit: AgentKit,
     pub(crate) authorizer: Authorizer,
+    pub(crate) limits: ConnectLimits,
 }
 
 #[tonic::async_trait]
@@ -31,7 +32,7 @@ impl ConnectFlow for HostedConnect {
     async fn open(&self, browser: &Browser, link: &Link) -> Result<Opened, ConnectError> {
         let site = self.site(browser).await?;
         let env = site.environment.id;
-        let opened = self.link(env, link).await?;
+        let opened = self.link(env, browser, link).await?;
         let grounds = &opened.grounds;
         if grounds.connection.kind.is_redirect() && !grounds.asks_before_consent() {
             return Ok(Opened::Provider(self.consent(env, &opened).await?));
@@ -54,7 +55,7 @@ impl ConnectFlow for HostedConnect {
     ) -> Result<Submitted, ConnectError> {
         let site = self.site(browser).await?;
         let env = site.environment.id;
-        let opened = self.link(env, link).await?;
+        let opened = self.link(env, browser, link).await?;
         let account = opened.grounds.account.id;
         let credentials = Credentials {
             portal_cookie: browser.portal.clone(),
@@ -64,6 +65,7 @@ impl ConnectFlow for HostedConnect {
         if visitor.only_account() != Some(account) {
             return Err(ConnectError::SessionExpired);
         }
+        self.limits.form(env, account)?;
         let answers = connect_form::answers(&opened.grounds, &answers);
         let end = self.agentkit.submit_form(env, &opened, answers).await;
         match end.map_err(refused)? {
@@ -172,8 +174,17 @@ impl HostedConnect {
         })
     }
 
-    async fn link(&self, env: EnvironmentId, link: &Link) -> Result<OpenLink, ConnectError> {
+    async fn link(
+        &self,
+        env: EnvironmentId,
+        browser: &Browser,
+        link: &Link,
+    ) -> Result<OpenLink, ConnectError> {
+        self.limits.may_open(browser.address)?;
         let opened = self.agentkit.open_link(env, &link.token, &link.state).await;
+        if matches!(opened, Err(Error::AuthRequestNotFound)) {
+            self.limits.opened_nothing(browser.address);
+        }
         opened.map_err(refused)
     }
 
@@ -255,7 +266,7 @@ fn refused(error: Error) -> ConnectError {
         Error::ConnectionDisabled(_) | Error::ConnectionNotFound(_) => {
             ConnectError::ConnectionUnavailable
         }
-        Error::RateLimited(_) => ConnectError::TooManyRequests,
+        Error::RateLimited(_) | Error::TooManyLinks(_) => ConnectError::TooManyRequests,
         Error::Internal(cause) => ConnectError::Internal(cause),
         other => ConnectError::Configuration {
             description: other.to_string(),

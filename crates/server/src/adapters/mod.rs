@@ -2,7 +2,9 @@
 
 mod connect;
 mod connect_form;
+mod connect_limits;
 mod login;
 
 pub(crate) use connect::HostedConnect;
+pub(crate) use connect_limits::ConnectLimits;
 pub(crate) use login::MemberLogin;

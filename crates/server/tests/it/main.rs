@@ -11,5 +11,6 @@ mod backup;
 mod config;
 mod connect;
 mod dev;
+mod limits;
 mod process;
 mod serve;

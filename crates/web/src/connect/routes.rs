@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{Extensions, HeaderMap, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use keystead_types::{ConnectionId, Secret};
 use std::net::SocketAddr;
 
@@ -294,5 +294,11 @@ fn failed(deps: &Deps, error: &ConnectError, link: Option<&Link>) -> Response {
         tracing::info!(%reference, %error, "hosted page refused");
     }
     let (status, page) = outcome::failed(error, reference, link);
-    html(status, &page)
+    let mut response = html(status, &page);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        // What the page says.
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    }
+    response
 }
