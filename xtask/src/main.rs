@@ -6,6 +6,7 @@
 //! | `layering` | checks that crates depend downwards only |
 //! | `spec` | compares the requirement ids that tests name with the list of requirements |
 //! | `errors` | writes the error reference |
+//! | `docs [--check]` | writes the references of errors, command line and configuration, or tells whether they are current |
 //! | `openapi [FILE]` | writes the OpenAPI document to FILE or standard output |
 
 #![expect(
@@ -14,6 +15,7 @@
 )]
 
 mod contract;
+mod docs;
 mod errors;
 mod layering;
 mod sources;
@@ -30,6 +32,11 @@ fn main() -> Result<()> {
         Some("layering") => layering::run(&root()),
         Some("spec") => spec::run(&root()),
         Some("errors") => errors::run(&root()),
+        Some("docs") => match arguments.next().as_deref() {
+            None => docs::write(&root()),
+            Some("--check") => docs::check(&root()),
+            Some(other) => bail!("docs takes --check, not {other}"),
+        },
         Some("openapi") => {
             let document = format!("{:#}\n", openapi::document(&Contract::load()?));
             match arguments.next() {
@@ -40,7 +47,9 @@ fn main() -> Result<()> {
                 }
             }
         }
-        other => bail!("unknown task {other:?}: contract, layering, spec, errors, openapi [FILE]"),
+        other => {
+            bail!("unknown task {other:?}: contract, layering, spec, errors, docs, openapi [FILE]")
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Retention, SigningKeys, days},
-    installation::NODE_LIFETIME,
+    installation::{NODE_LIFETIME, release},
     wiring::App,
 };
 use keystead_authz::SESSION_IDLE;
@@ -125,7 +125,7 @@ pub(crate) async fn keep_node_number(
             anyhow::bail!("the node number {} was lost", node.number);
         }
     }
-    if let Err(error) = release(&app, &node).await {
+    if let Err(error) = release(&app.ctx.db, &*app.ctx.clock, &node).await {
         tracing::warn!(%error, "the node number could not be given back");
     }
     Ok(())
@@ -139,12 +139,4 @@ async fn beat(app: &App, node: &Node) -> Result<bool, Internal> {
         .map_err(Internal::new)?;
     tx.commit().await.map_err(Internal::new)?;
     Ok(kept)
-}
-
-async fn release(app: &App, node: &Node) -> Result<(), Internal> {
-    let mut tx = app.ctx.db.begin_admin().await.map_err(Internal::new)?;
-    nodes::release(&mut tx, node, app.ctx.clock.now())
-        .await
-        .map_err(Internal::new)?;
-    tx.commit().await.map_err(Internal::new)
 }

@@ -150,6 +150,7 @@ impl fmt::Debug for Mail {
 /// What may be done in a minute, on each node; 0 is unlimited (DB-242).
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names are the settings")]
 pub(crate) struct Limits {
     /// Calls of one API client, member or visitor.
     pub(crate) caller_per_minute: u32,
@@ -344,6 +345,8 @@ fn problems(config: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Fallback, SECTIONS};
+    use std::collections::BTreeSet;
 
     fn parse(text: &str) -> Result<Config> {
         read(&Figment::new().merge(Toml::string(text)))
@@ -381,6 +384,58 @@ mod tests {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();
             assert!(format!("{error:#}").contains(part), "{error:#}");
         }
+    }
+
+    /// The names that a table takes, as the reader itself knows them.
+    fn names(table: &str) -> BTreeSet<&'static str> {
+        let header = format!("[{table}]");
+        let more = format!("{header}\nno_such_setting = 1\n");
+        let text = if GOOD.contains(&header) {
+            GOOD.replace(&header, &more)
+        } else {
+            format!("{GOOD}\n{more}")
+        };
+        let figment = Figment::new().merge(Toml::string(&text));
+        let error = figment.extract::<Config>().unwrap_err();
+        let Some(figment::error::Kind::UnknownField(_, known)) =
+            error.into_iter().map(|one| one.kind).next()
+        else {
+            panic!("[{table}] takes anything")
+        };
+        known.iter().copied().collect()
+    }
+
+    /// The reference of the settings is complete, and true about what holds when one is not set.
+    #[test]
+    fn the_reference_names_every_setting_and_its_default() {
+        let sections: BTreeSet<&str> = SECTIONS.iter().map(|section| section.name).collect();
+        let known = names("no_such_table");
+        assert_eq!(sections, known);
+        let mut text = GOOD.to_owned();
+        for section in SECTIONS {
+            let settings = section.settings.iter().map(|setting| setting.name);
+            assert_eq!(
+                settings.collect::<BTreeSet<_>>(),
+                names(section.name),
+                "{}",
+                section.name
+            );
+            let mut lines = vec![format!("[{}]", section.name)];
+            for setting in section.settings {
+                if let Fallback::Value(value) = setting.default {
+                    lines.push(format!("{} = {value}\n", setting.name));
+                }
+            }
+            let lines = lines.join("\n");
+            let header = format!("[{}]", section.name);
+            text = if text.contains(&header) {
+                text.replace(&header, &lines)
+            } else {
+                format!("{text}\n{lines}")
+            };
+        }
+        let (spelt_out, short) = (parse(&text).unwrap(), parse(GOOD).unwrap());
+        assert_eq!(format!("{spelt_out:?}"), format!("{short:?}"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{config, data_folder};
 use anyhow::{Context, Result, bail};
-use keystead_store::{DatabaseConfig, Db, Engine, Synchronous};
+use keystead_store::{DatabaseConfig, Db, Engine, PostgresTransport, Synchronous};
 use keystead_types::Secret;
 use std::{fs::File, path::PathBuf};
 
@@ -81,5 +81,29 @@ pub(crate) fn name(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SQLite",
         Engine::Postgres => "PostgreSQL",
+    }
+}
+
+/// How the connection to the database is protected; `None` for a file.
+pub(crate) fn transport(url: &str) -> Result<Option<PostgresTransport>> {
+    if sqlite_path(url).is_some() {
+        return Ok(None);
+    }
+    Ok(Some(
+        PostgresTransport::of(url).context("read database.url")?,
+    ))
+}
+
+/// The same in words, and what to do where it is weak.
+pub(crate) fn transport_text(transport: PostgresTransport) -> &'static str {
+    match transport {
+        PostgresTransport::Local => "on this machine",
+        PostgresTransport::Verified => "encrypted, the server proves its name",
+        PostgresTransport::Unverified => {
+            "encrypted, but somebody in between could pose as the server: use sslmode=verify-full in database.url, with sslrootcert for an authority of your own"
+        }
+        PostgresTransport::Open => {
+            "perhaps not encrypted, so that everything can be read and changed on the way: use sslmode=verify-full in database.url"
+        }
     }
 }

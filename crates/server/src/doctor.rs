@@ -8,7 +8,7 @@ use crate::{
 };
 use keystead_crypto::RootKey;
 use keystead_identity::BaseUrl;
-use keystead_store::{Db, installation};
+use keystead_store::{Db, PostgresTransport, installation};
 use keystead_types::{Clock, Timestamp};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, time::Duration};
 use tokio::{
@@ -72,6 +72,9 @@ async fn check(config: &Config, report: &mut Report) {
     report.add("clock", clock());
     let key = root_key::load(&config.root_key);
     report.add("root key", root_key_finding(config, key.as_ref()));
+    if let Some(finding) = transport(config) {
+        report.add("database connection", finding);
+    }
     match database::open(&database::config(&config.database)).await {
         Ok(db) => {
             report.add("database", Good(database::name(db.engine()).to_owned()));
@@ -118,6 +121,20 @@ fn root_key_finding(config: &Config, key: Result<&RootKey, &anyhow::Error>) -> F
 
 fn is_open(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+/// `None` for a file.
+fn transport(config: &Config) -> Option<Finding> {
+    match database::transport(&config.database.url) {
+        Ok(found) => found.map(|found| {
+            let text = database::transport_text(found).to_owned();
+            match found {
+                PostgresTransport::Local | PostgresTransport::Verified => Good(text),
+                PostgresTransport::Unverified | PostgresTransport::Open => Warning(text),
+            }
+        }),
+        Err(error) => Some(Broken(format!("{error:#}"))),
+    }
 }
 
 async fn schema(db: &Db) -> Finding {

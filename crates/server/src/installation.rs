@@ -54,7 +54,8 @@ pub(crate) async fn open(
     })
 }
 
-async fn claim(db: &Db, clock: &dyn Clock, holder: &str) -> Result<Node> {
+/// Takes a number that no other process has.
+pub(crate) async fn claim(db: &Db, clock: &dyn Clock, holder: &str) -> Result<Node> {
     let now = clock.now();
     let mut tx = db.begin_admin().await.context("claim a node number")?;
     let Some(node) = nodes::claim(&mut tx, holder, now, now.plus(NODE_LIFETIME)).await? else {
@@ -62,4 +63,11 @@ async fn claim(db: &Db, clock: &dyn Clock, holder: &str) -> Result<Node> {
     };
     tx.commit().await.context("claim a node number")?;
     Ok(node)
+}
+
+/// Gives a number back.
+pub(crate) async fn release(db: &Db, clock: &dyn Clock, node: &Node) -> Result<()> {
+    let mut tx = db.begin_admin().await.context("give back a node number")?;
+    nodes::release(&mut tx, node, clock.now()).await?;
+    tx.commit().await.context("give back a node number")
 }

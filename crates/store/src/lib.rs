@@ -90,7 +90,7 @@ mod tx;
 mod value;
 
 pub use db::{DatabaseConfig, Db, GroupLimits, Synchronous, WriteCounters};
-pub use engine::Engine;
+pub use engine::{Engine, postgres::PostgresTransport};
 pub use entities::*;
 pub use error::{OnUnique, StoreError};
 pub use page::{Cursor, Direction, SortKey, Window};

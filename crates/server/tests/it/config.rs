@@ -36,6 +36,33 @@ fn a_good_configuration_is_shown_without_its_secrets() {
     assert!(!text.contains("hunter2"), "{text}");
 }
 
+/// Part of DB-205: a weak connection to PostgreSQL does not go unnoticed.
+#[test]
+fn it_is_said_how_the_connection_to_postgres_is_protected() {
+    for (url, words) in [
+        ("db.example.com/keystead", "the server proves its name"),
+        ("127.0.0.1/keystead", "on this machine"),
+        (
+            "db.example.com/keystead?sslmode=require",
+            "pose as the server",
+        ),
+        (
+            "db.example.com/keystead?sslmode=disable",
+            "perhaps not encrypted",
+        ),
+    ] {
+        let text = GOOD.replace("db.example.com/keystead", url);
+        let (good, text) = check(&text, &[]);
+        assert!(good && text.contains(words), "{url}: {text}");
+    }
+    let text = GOOD.replace(
+        "example.com/keystead",
+        "example.com/keystead?sslmode=nonsense",
+    );
+    let (good, text) = check(&text, &[]);
+    assert!(!good && !text.contains("hunter2"), "{text}");
+}
+
 #[test]
 fn mistakes_are_named() {
     for (text, variables, part) in [

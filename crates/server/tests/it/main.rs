@@ -12,5 +12,6 @@ mod config;
 mod connect;
 mod dev;
 mod limits;
+mod operator;
 mod process;
 mod serve;

@@ -1,0 +1,219 @@
+//! What an operator can set, as the reference tells it. A test compares it with what the
+//! configuration reads.
+
+/// A table of the file.
+pub(crate) struct Section {
+    pub(crate) name: &'static str,
+    /// One sentence or two about all of it; may be empty.
+    pub(crate) about: &'static str,
+    pub(crate) settings: &'static [Setting],
+}
+
+/// One setting.
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) default: Fallback,
+    pub(crate) meaning: &'static str,
+}
+
+/// What holds when it is not set.
+#[derive(Clone, Copy)]
+pub(crate) enum Fallback {
+    /// The server does not start.
+    Required,
+    /// Nothing.
+    Absent,
+    /// A value, as it would be written in the file.
+    Value(&'static str),
+}
+
+use Fallback::{Absent, Required, Value};
+
+const fn set(name: &'static str, default: Fallback, meaning: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        meaning,
+    }
+}
+
+pub(crate) const SECTIONS: &[Section] = &[
+    Section {
+        name: "server",
+        about: "",
+        settings: &[
+            set(
+                "public_url",
+                Required,
+                "public origin, as clients and browsers see it; it is the issuer of tokens and part of every redirect URI",
+            ),
+            set(
+                "listen",
+                Value("\"127.0.0.1:8443\""),
+                "address of the main listener: gRPC, REST, pages, all on one port",
+            ),
+            set(
+                "admin_listen",
+                Value("\"127.0.0.1:9443\""),
+                "address of health and metrics; keep it private",
+            ),
+            set(
+                "tls_certificate",
+                Absent,
+                "certificate chain (PEM), with `tls_key`. Without them the listener is plain, for a proxy in front. Replaced files are taken up without a restart",
+            ),
+            set("tls_key", Absent, "private key (PEM) of the certificate"),
+            set(
+                "trusted_proxies",
+                Value("[]"),
+                "networks (CIDR) of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed; from anybody else these headers are dropped",
+            ),
+            set(
+                "drain_seconds",
+                Value("30"),
+                "longest wait for running requests at shutdown",
+            ),
+        ],
+    },
+    Section {
+        name: "database",
+        about: "The connection to a PostgreSQL server on another machine is encrypted and the server's certificate must fit its name \
+                (`sslmode=verify-full`), unless the URL says otherwise with an `sslmode` of its own. `sslrootcert=/path/to/ca.pem` in \
+                the URL names a certificate authority of yours. `keystead config check` and `doctor` tell what holds.",
+        settings: &[
+            set(
+                "url",
+                Required,
+                "`sqlite:/path/to/file` for one node, `postgres://user:password@host/database` for one or several",
+            ),
+            set(
+                "max_connections",
+                Value("16"),
+                "connections per node (PostgreSQL)",
+            ),
+            set(
+                "relaxed_durability",
+                Value("false"),
+                "SQLite at `synchronous=NORMAL`: faster, but the last moments before a power loss may be undone, which can revive a spent code or bring back a spent refresh token",
+            ),
+        ],
+    },
+    Section {
+        name: "root_key",
+        about: "Exactly one of the three. The key is 32 bytes in base64 or hex: `openssl rand -base64 32` makes one.",
+        settings: &[
+            set("file", Absent, "file that only the server can read"),
+            set("environment", Absent, "name of an environment variable"),
+            set(
+                "systemd_credential",
+                Absent,
+                "name of a systemd credential (`LoadCredential=`)",
+            ),
+        ],
+    },
+    Section {
+        name: "outbound",
+        about: "What connectors may reach besides https on public addresses.",
+        settings: &[
+            set("allowed_networks", Value("[]"), "private networks, as CIDR"),
+            set(
+                "allowed_hosts",
+                Value("[]"),
+                "internal hosts; `*.` in front stands for all names below. Link-local and metadata addresses take an entry in `allowed_networks`",
+            ),
+            set(
+                "extra_ca",
+                Value("[]"),
+                "further certificate authorities (PEM files)",
+            ),
+        ],
+    },
+    Section {
+        name: "mail",
+        about: "Sign-in codes of dashboard members. Without mail nobody can sign in to the dashboard.",
+        settings: &[
+            set(
+                "smtp_url",
+                Absent,
+                "`smtps://user:password@host` (TLS), `smtp://…` (STARTTLS) or `smtp+plain://…` (a relay on this machine); special characters percent-encoded",
+            ),
+            set("from", Absent, "sender address"),
+            set(
+                "folder",
+                Absent,
+                "where mails are written when there is no SMTP server",
+            ),
+        ],
+    },
+    Section {
+        name: "limits",
+        about: "What may be done in a minute, on each node; a burst may use up a minute's worth at once, and 0 is unlimited. A call \
+                above a limit is answered with 429 (`RATE_LIMITED`) and `Retry-After`; every answer of the API says what is left in \
+                `RateLimit` and `RateLimit-Policy`.",
+        settings: &[
+            set(
+                "caller_per_minute",
+                Value("60000"),
+                "calls of one API client, member or visitor",
+            ),
+            set(
+                "anonymous_per_minute",
+                Value("600"),
+                "calls from one address without a credential",
+            ),
+            set(
+                "environment_per_minute",
+                Value("0"),
+                "calls of one environment, all callers together",
+            ),
+            set(
+                "links_per_minute",
+                Value("60"),
+                "authorization links made for one user",
+            ),
+            set(
+                "invalid_links_per_minute",
+                Value("20"),
+                "links that do not exist, opened from one address",
+            ),
+            set(
+                "forms_per_minute",
+                Value("10"),
+                "forms sent for one connected account",
+            ),
+        ],
+    },
+    Section {
+        name: "retention",
+        about: "How long records are kept, in days; 0 keeps them for ever.",
+        settings: &[
+            set("events_days", Value("90"), "events"),
+            set("calls_days", Value("90"), "the log of calls to providers"),
+        ],
+    },
+    Section {
+        name: "signing_keys",
+        about: "Keys that sign access tokens.",
+        settings: &[set(
+            "rotation_days",
+            Value("90"),
+            "days a key signs before the next one does, at least 7; 0 for ever. The next key is published from the last rotation on: clients that read the key set once must be restarted between two rotations",
+        )],
+    },
+    Section {
+        name: "seed",
+        about: "Applied at the first start of an empty database, never again.",
+        settings: &[
+            set(
+                "admin_email",
+                Absent,
+                "first dashboard member, who may do everything; required for an empty database",
+            ),
+            set(
+                "workspace_name",
+                Absent,
+                "name of the workspace; `Workspace` when absent",
+            ),
+        ],
+    },
+];
