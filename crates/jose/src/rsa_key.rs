@@ -327,7 +327,7 @@ mod tests {
         )
     }
 
-    /// AK-005: key pairs as Snowflake's own instructions make them (3DES), and as OpenSSL does now.
+    /// Part of AK-005: key pairs as Snowflake's own instructions make them (3DES), and as OpenSSL does now.
     #[test]
     fn a_passphrase_opens_an_encrypted_key() {
         let key = RsaKey::generate().unwrap();

@@ -213,7 +213,7 @@ on_both_engines! {
         assert_eq!(script.forms().len(), 2);
     }
 
-    /// AK-228, AK-005: a Snowflake key pair signs its own bearer token, with the header that says so.
+    /// AK-228, part of AK-005: a Snowflake key pair signs its own bearer token, with the header that says so.
     async fn a_key_pair_signs_its_own_token(test: TestDb) {
         let (mut app, script) = started(&test).await;
         connected_to(&mut app, "SNOWFLAKEKEYAUTH", "/script/api", |_, _| {}).await;
@@ -274,7 +274,7 @@ on_both_engines! {
         assert_eq!(script.forms().len(), 2);
     }
 
-    /// AK-228, AK-005: a custom JWT is signed from the connector's template and the user's fields.
+    /// AK-228, part of AK-005: a custom JWT is signed from the connector's template and the user's fields.
     async fn a_custom_jwt_is_made_from_its_template(test: TestDb) {
         let (mut app, script) = started(&test).await;
         connected_to(&mut app, "SNOWFLAKEKEYAUTH", "/script/api", |pattern, _| {
@@ -329,7 +329,7 @@ on_both_engines! {
         assert!(script.calls.lock().unwrap().is_empty());
     }
 
-    /// AK-013, AK-012: Atlassian's site becomes part of every address.
+    /// Part of AK-013, AK-012: Atlassian's site becomes part of every address.
     async fn atlassian_calls_go_to_the_users_site(test: TestDb) {
         let (mut app, script) = started(&test).await;
         let connection = connected_to(&mut app, "JIRA", "/ex/jira/{{cloud_id}}", token_at("/sandbox/provider/token")).await;
@@ -339,7 +339,7 @@ on_both_engines! {
         assert_eq!(app.read(id).await.api_config["cloud_id"], "cloud-1");
     }
 
-    /// AK-013: Xero's tenant is named in a header of every call.
+    /// Part of AK-013: Xero's tenant is named in a header of every call.
     async fn xero_calls_name_the_tenant(test: TestDb) {
         let (mut app, script) = started(&test).await;
         let connection = connected_to(&mut app, "XERO", "/script/api", token_at("/sandbox/provider/token")).await;
@@ -348,7 +348,7 @@ on_both_engines! {
         assert_eq!(script.last().1["xero-tenant-id"], "tenant-1");
     }
 
-    /// AK-013, AK-471: Salesforce names the user's own host in its answer; a host that is not
+    /// Part of AK-013, AK-471: Salesforce names the user's own host in its answer; a host that is not
     /// Salesforce's gets no call.
     async fn salesforce_names_the_instance(test: TestDb) {
         for (path, host) in [("/script/salesforce", "acme.my.salesforce.com"), ("/script/elsewhere", "evil.test")] {
