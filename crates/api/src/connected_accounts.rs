@@ -9,19 +9,21 @@ use crate::{
         connections, structs, time, total,
     },
     request::{Reply, open, small_page},
-    status::failed,
+    status::{failed, internal},
 };
 use keystead_agentkit::{
     AgentKit, Error,
-    accounts::{AccountKey, AccountListing, AccountPatch, CredentialInput, Grounds},
+    accounts::{
+        AccountKey, AccountListing, AccountPatch, CredentialInput, Grounds, ScopeSelection,
+    },
     links::NewLink,
 };
 use keystead_authz::{Caller, Denied};
 use keystead_proto::v1::connected_accounts::{
     self as pb, AuthorizationDetails, connected_account_service_server::ConnectedAccountService,
 };
-use keystead_types::{PageRequest, PageSize, Secret};
-use tonic::{Request, Response, Status, async_trait};
+use keystead_types::{Internal, PageRequest, PageSize, Secret};
+use tonic::{Request, Response, Status, async_trait, metadata::MetadataValue};
 
 pub(crate) struct ConnectedAccounts(pub(crate) App);
 
@@ -106,6 +108,35 @@ impl ConnectedAccounts {
                 "may hold only what the connect page asks for",
             ))),
         }
+    }
+
+    /// Where a visitor of a connect link consents. The cookie ties the trip to his browser: the
+    /// provider's answer is taken from nobody else (AK-309).
+    async fn consent(
+        &self,
+        caller: &Caller,
+        selection: Option<ScopeSelection>,
+    ) -> Reply<pb::GetRedirectUrlResponse> {
+        let ended = || failed(Error::AuthRequestNotFound);
+        let account = caller.only_account().ok_or_else(ended)?;
+        let link = caller.only_link().ok_or_else(ended)?;
+        let consent = self
+            .kit()
+            .begin_portal_consent(caller.env(), account, link, selection)
+            .await
+            .map_err(failed)?;
+        let mut response = Response::new(pb::GetRedirectUrlResponse {
+            redirect_url: consent.url.to_string(),
+        });
+        let cookie = format!(
+            "__Host-sk_connect={}; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+            consent.browser.expose()
+        );
+        let mut cookie =
+            MetadataValue::try_from(cookie).map_err(|error| internal(Internal::new(error)))?;
+        cookie.set_sensitive(true);
+        response.metadata_mut().insert("set-cookie", cookie);
+        Ok(response)
     }
 
     async fn listed(
@@ -341,6 +372,23 @@ impl ConnectedAccountService for ConnectedAccounts {
             connected_account_id: authorized.account.id.to_string(),
             status: convert::status(authorized.account.status),
         }))
+    }
+
+    async fn get_redirect_url(
+        &self,
+        request: Request<pb::GetRedirectUrlRequest>,
+    ) -> Reply<pb::GetRedirectUrlResponse> {
+        let (caller, _) = open(request)?;
+        self.consent(&caller, None).await
+    }
+
+    async fn create_redirect_url(
+        &self,
+        request: Request<pb::CreateRedirectUrlRequest>,
+    ) -> Reply<pb::GetRedirectUrlResponse> {
+        let (caller, message) = open(request)?;
+        let selection = message.scope_selection.map(convert::scope_selection);
+        self.consent(&caller, selection).await
     }
 
     async fn verify_connected_account_user(

@@ -51,7 +51,8 @@ impl Connections {
             .redirect_uri(env, connection.id)
             .await
             .map_err(failed)?;
-        Ok(convert::connection(connection, redirect_uri))
+        let origin = self.kit().base_url(env).await.map_err(failed)?;
+        Ok(convert::connection(connection, redirect_uri, &origin))
     }
 
     /// The connection as the caller may see it. A visitor of a connect link sees only that of his
@@ -111,10 +112,10 @@ impl Connections {
         explicit: Option<&ExplicitFields>,
     ) -> Result<pb::Connection, Status> {
         let (kit, env) = (self.kit(), caller.env());
-        let current = kit.connection(env, id).await.map_err(failed)?;
-        let patch = connection_settings::update(message, &current, explicit).map_err(failed)?;
         let updated = kit
-            .update_connection(env, &caller.actor(), id, patch)
+            .change_connection(env, &caller.actor(), id, |current| {
+                connection_settings::update(message.clone(), current, explicit)
+            })
             .await
             .map_err(failed)?;
         self.shown(env, &updated).await
@@ -285,7 +286,8 @@ impl ConnectionService for Connections {
             .list_connections(caller.env(), &filter, &page)
             .await
             .map_err(failed)?;
-        let listed = listed.map(|connection| convert::row(&connection));
+        let origin = self.kit().base_url(caller.env()).await.map_err(failed)?;
+        let listed = listed.map(|connection| convert::row(&connection, &origin));
         Ok(Response::new(pb::ListAppConnectionsResponse {
             connections: listed.items,
             next_page_token: listed.next_page_token,
@@ -308,6 +310,7 @@ impl ConnectionService for Connections {
         if narrowed || message.include.as_deref() != Some("all") {
             return Ok(Response::new(pb::ListConnectionsResponse { connections }));
         }
+        let origin = self.kit().base_url(caller.env()).await.map_err(failed)?;
         let mut token = String::new();
         loop {
             let page = PageRequest {
@@ -319,7 +322,8 @@ impl ConnectionService for Connections {
                 .list_connections(caller.env(), &ConnectionFilter::default(), &page)
                 .await
                 .map_err(failed)?;
-            connections.extend(listed.items.iter().map(convert::row));
+            let rows = listed.items.iter();
+            connections.extend(rows.map(|connection| convert::row(connection, &origin)));
             token = listed.next_page_token;
             if token.is_empty() {
                 return Ok(Response::new(pb::ListConnectionsResponse { connections }));
@@ -353,20 +357,17 @@ impl ConnectionService for Connections {
     ) -> Reply<()> {
         let (caller, message) = open(request)?;
         let id = of_environment(&message.organization_id, &message.connection_id)?;
-        let connection = self
-            .kit()
-            .connection(caller.env(), id)
-            .await
-            .map_err(failed)?;
-        let patch = ConnectionPatch {
-            settings: Some(ConnectionSettings {
-                context: message.context.map(structs::to_json).unwrap_or_default(),
-                ..connection.settings
-            }),
-            ..ConnectionPatch::default()
-        };
+        let context = message.context.map(structs::to_json).unwrap_or_default();
         self.kit()
-            .update_connection(caller.env(), &caller.actor(), id, patch)
+            .change_connection(caller.env(), &caller.actor(), id, |current| {
+                Ok(ConnectionPatch {
+                    settings: Some(ConnectionSettings {
+                        context: context.clone(),
+                        ..current.settings.clone()
+                    }),
+                    ..ConnectionPatch::default()
+                })
+            })
             .await
             .map_err(failed)?;
         Ok(Response::new(()))

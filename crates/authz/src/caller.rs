@@ -1,8 +1,8 @@
 use crate::Permissions;
 use keystead_identity::Actor;
 use keystead_types::{
-    ClientId, ClientSecretId, ConnectedAccountId, EnvironmentId, ErrorCode, MemberId, Reason,
-    SessionId, WorkspaceId,
+    AuthRequestId, ClientId, ClientSecretId, ConnectedAccountId, EnvironmentId, ErrorCode,
+    MemberId, Reason, SessionId, WorkspaceId,
 };
 
 /// What kind of credential a caller showed. The numbers are the bits of the contract's
@@ -52,6 +52,8 @@ pub enum Subject {
         id: ConnectedAccountId,
         /// The session.
         session: SessionId,
+        /// The link that was opened.
+        link: Option<AuthRequestId>,
     },
 }
 
@@ -181,6 +183,14 @@ impl Caller {
     pub const fn only_account(&self) -> Option<ConnectedAccountId> {
         match self.subject {
             Subject::Account { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The link that a portal visitor opened.
+    pub const fn only_link(&self) -> Option<AuthRequestId> {
+        match self.subject {
+            Subject::Account { link, .. } => link,
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use keystead_store::{
     Tx,
     entities::sessions::{self as rows, PortalSession},
 };
-use keystead_types::{ConnectedAccountId, Internal, Secret};
+use keystead_types::{AuthRequestId, ConnectedAccountId, Internal, Secret};
 use std::time::Duration;
 
 /// A portal session ends this long after it began, finished or not.
@@ -23,6 +23,7 @@ impl Authorizer {
         &self,
         tx: &mut Tx,
         account: ConnectedAccountId,
+        link: Option<AuthRequestId>,
     ) -> Result<Secret<String>, Internal> {
         let ctx = &self.ctx;
         let token = random_token(&*ctx.rng, "ksp_", 32);
@@ -32,6 +33,7 @@ impl Authorizer {
         let session = PortalSession {
             id,
             account,
+            link,
             expires_at: now.plus(PORTAL_SESSION_LIFETIME),
         };
         rows::insert_portal_session(tx, hash.as_bytes(), &session, now)
@@ -69,6 +71,7 @@ impl Authorizer {
             let subject = Subject::Account {
                 id: session.account,
                 session: session.id,
+                link: session.link,
             };
             Caller::new(
                 env,

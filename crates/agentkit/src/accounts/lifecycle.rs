@@ -55,6 +55,8 @@ pub struct AccountPatch {
 
 /// Largest `api_config`, as JSON (4.2).
 const MAX_API_CONFIG: usize = 64 * 1024;
+/// How often a change is tried that others keep overtaking.
+const MAX_TRIES: usize = 50;
 
 impl AgentKit {
     /// Creates an account; without a usable credential it waits for the user (AK-202).
@@ -211,27 +213,36 @@ impl AgentKit {
         } else {
             None
         };
-        let api_config = merged_config(&grounds.account.api_config, patch.api_config);
-        check_api_config(&api_config)?;
-        let selection = match patch.scope_selection {
-            Some(selection) => Some(checked_selection(&grounds, selection)?),
-            None => grounds.account.scope_selection.clone(),
-        };
+        let id = grounds.account.id;
+        for _ in 0..MAX_TRIES {
+            if self.try_change(env, actor, &grounds, &patch, link).await? {
+                self.snapshots().forget(env, id);
+                return self.grounds_of(env, id).await;
+            }
+            grounds = self.grounds_of(env, id).await?;
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Puts a patch over the account as it is in the transaction, so that no other change is lost.
+    /// `false`, and nothing written, when the credential is not the one that was read.
+    async fn try_change(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        grounds: &Grounds,
+        patch: &AccountPatch,
+        link: Option<AuthRequestId>,
+    ) -> Result<bool> {
         let partial = patch.credential.keeps_refresh_token();
-        let new = if patch.credential.is_absent() {
+        let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
+        let sealed = if patch.credential.is_absent() {
             None
         } else {
-            let merged = patch.credential.merged(
-                &grounds.connection,
-                &grounds.pattern,
-                &grounds.credential,
-            )?;
-            Some(merged)
-        };
-        let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
-        let sealed = match &new {
-            Some(credential) => Some(self.sealed_credential(&grounds, credential, now).await?),
-            None => None,
+            let input = patch.credential.clone();
+            let merged =
+                input.merged(&grounds.connection, &grounds.pattern, &grounds.credential)?;
+            Some(self.sealed_credential(grounds, &merged, now).await?)
         };
         let mut tx = ctx.db.begin(env).await?;
         if let Some(link) = link {
@@ -241,10 +252,21 @@ impl AgentKit {
             }
             void_flows(&mut tx, id, now).await?;
         }
+        if sealed.is_some() {
+            auth_links::drop_pending(&mut tx, id).await?;
+        }
+        let current = connected_accounts::lock(&mut tx, id)
+            .await?
+            .ok_or(Error::AccountNotFound)?;
+        let current = Account::from_row(&current, now)?;
+        let version = grounds.account.credential_version;
+        if sealed.is_some() && current.credential_version != version {
+            return Ok(false);
+        }
         if partial {
             let lease = LeaseRequest {
                 id,
-                version: grounds.account.credential_version,
+                version,
                 holder: self.holder(),
                 until: now,
             };
@@ -254,49 +276,28 @@ impl AgentKit {
                 return Err(Error::Conflict);
             }
         }
+        let api_config = merged_config(&current.api_config, patch.api_config.clone());
+        check_api_config(&api_config)?;
+        let selection = match &patch.scope_selection {
+            Some(selection) => Some(checked_selection(grounds, selection.clone())?),
+            None => current.scope_selection.clone(),
+        };
         let selection = selection.map(|selection| json!(selection));
-        connected_accounts::set_config(
-            &mut tx,
-            id,
-            &Value::Object(api_config),
-            selection.as_ref(),
-            now,
-        )
-        .await?;
-        let mut account = grounds.account.clone();
+        let api_config = Value::Object(api_config);
+        connected_accounts::set_config(&mut tx, id, &api_config, selection.as_ref(), now).await?;
+        let (before, mut account) = (current.status, current);
         if let Some(sealed) = sealed {
             connected_accounts::set_credential(&mut tx, id, &sealed, now).await?;
-            auth_links::drop_pending(&mut tx, id).await?;
             account.status = AccountStatus::Active;
         }
-        record::account_event(
-            &mut tx,
-            ctx,
-            AccountEvent::Updated,
-            &account,
-            &grounds.connection,
-            "",
-        )
-        .await?;
-        record::status_change(
-            &mut tx,
-            ctx,
-            &account,
-            &grounds.connection,
-            grounds.account.status,
-        )
-        .await?;
-        record::audit(
-            &mut tx,
-            ctx,
-            actor,
-            "connected_account.updated",
-            &id.to_string(),
-        )
-        .await?;
+        let connection = &grounds.connection;
+        let event = AccountEvent::Updated;
+        record::account_event(&mut tx, ctx, event, &account, connection, "").await?;
+        record::status_change(&mut tx, ctx, &account, connection, before).await?;
+        let action = "connected_account.updated";
+        record::audit(&mut tx, ctx, actor, action, &id.to_string()).await?;
         tx.commit().await?;
-        self.snapshots().forget(env, id);
-        self.grounds_of(env, id).await
+        Ok(true)
     }
 
     /// The account with its credential, refreshed when it is due (AK-205). Audited.

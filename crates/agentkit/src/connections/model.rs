@@ -4,7 +4,7 @@ use crate::{
     providers::{AuthKind, AuthPattern, Provider},
     vault::GrantClient,
 };
-use keystead_types::{ConnectionId, Timestamp};
+use keystead_types::{ConnectionId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -181,10 +181,35 @@ pub struct ConnectionSecrets {
     pub developer_token: String,
 }
 
+/// New secrets of a connection: `None` keeps the stored one, an empty text takes it away.
+#[derive(Clone, Debug, Default)]
+pub struct SecretsPatch {
+    /// OAuth client secret.
+    pub client_secret: Option<Secret<String>>,
+    /// Service account key of a domain-wide delegation.
+    pub service_account_json: Option<Secret<String>>,
+    /// Google Ads developer token.
+    pub developer_token: Option<Secret<String>>,
+}
+
 impl ConnectionSecrets {
     /// Nothing is stored.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Puts new secrets in the place of the stored ones.
+    pub(super) fn put(&mut self, patch: SecretsPatch) {
+        for (stored, new) in [
+            (&mut self.client_secret, patch.client_secret),
+            (&mut self.service_account_json, patch.service_account_json),
+            (&mut self.developer_token, patch.developer_token),
+        ] {
+            if let Some(new) = new {
+                stored.zeroize();
+                new.expose().clone_into(stored);
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Creating, changing and finding connections (AK-100..AK-104, AK-121).
 
-use super::{AuthMode, Connection, ConnectionSecrets, ConnectionSettings, ConnectionStatus};
+use super::{
+    AuthMode, Connection, ConnectionSecrets, ConnectionSettings, ConnectionStatus, SecretsPatch,
+};
 use crate::{
     AgentKit, Error,
     error::Result,
@@ -42,9 +44,12 @@ pub struct ConnectionPatch {
     pub key_id: Option<String>,
     /// Replaces the settings that are not secret; made from the current ones.
     pub settings: Option<ConnectionSettings>,
-    /// Non-empty fields replace stored secrets.
-    pub secrets: Option<ConnectionSecrets>,
+    /// New secrets.
+    pub secrets: SecretsPatch,
 }
+
+/// How often a change is tried that others keep overtaking.
+const MAX_TRIES: usize = 50;
 
 impl AgentKit {
     /// Creates a connection.
@@ -129,7 +134,7 @@ impl AgentKit {
     /// Changes a connection; completing its settings switches it on (AK-104).
     ///
     /// # Errors
-    /// [`Error::ConnectionNotFound`], [`Error::ConnectionNameTaken`], [`Error::Conflict`].
+    /// Those of [`Self::change_connection`].
     pub async fn update_connection(
         &self,
         env: EnvironmentId,
@@ -137,44 +142,36 @@ impl AgentKit {
         id: ConnectionId,
         patch: ConnectionPatch,
     ) -> Result<Connection> {
-        let mut connection = self.connection(env, id).await?;
-        let provider = self.provider(env, &connection.provider_key).await?;
-        if let Some(name) = patch.key_id {
-            let name = checked_name(name)?;
-            if name != connection.key_id {
-                let used =
-                    connected_accounts::count_of_connection(&mut self.ctx().db.read(env), id)
-                        .await?;
-                if used > 0 {
-                    return Err(Error::field(
-                        "key_id",
-                        "cannot change once accounts use the connection",
-                    ));
-                }
-                connection.key_id = name;
-            }
-        }
-        if let Some(settings) = patch.settings {
-            super::check_settings(&settings)?;
-            connection.settings = settings;
-        }
-        if let Some(secrets) = patch.secrets {
-            merge(
-                &mut connection.secrets.client_secret,
-                &secrets.client_secret,
-            );
-            merge(
-                &mut connection.secrets.service_account_json,
-                &secrets.service_account_json,
-            );
-            merge(
-                &mut connection.secrets.developer_token,
-                &secrets.developer_token,
-            );
-        }
-        complete(&mut connection, &provider);
-        self.save_connection(env, actor, connection, "connection.updated")
+        self.change_connection(env, actor, id, |_| Ok(patch.clone()))
             .await
+    }
+
+    /// As [`Self::update_connection`] with a patch that is made from the connection as it is: made
+    /// again when somebody else changes it meanwhile, so that no change is lost.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionNotFound`], [`Error::ConnectionNameTaken`], [`Error::Invalid`], those of
+    /// `change`.
+    pub async fn change_connection(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        id: ConnectionId,
+        change: impl Fn(&Connection) -> Result<ConnectionPatch> + Send + Sync,
+    ) -> Result<Connection> {
+        self.edit_connection(env, actor, id, "connection.updated", |connection, _| {
+            let patch = change(connection)?;
+            if let Some(name) = patch.key_id {
+                connection.key_id = checked_name(name)?;
+            }
+            if let Some(settings) = patch.settings {
+                super::check_settings(&settings)?;
+                connection.settings = settings;
+            }
+            connection.secrets.put(patch.secrets);
+            Ok(())
+        })
+        .await
     }
 
     /// Switches a connection on (AK-104).
@@ -187,18 +184,18 @@ impl AgentKit {
         actor: &Actor,
         id: ConnectionId,
     ) -> Result<Connection> {
-        let mut connection = self.connection(env, id).await?;
-        let provider = self.provider(env, &connection.provider_key).await?;
-        if let Some(missing) = connection.missing(&provider) {
-            return Err(Error::ConnectionIncomplete {
-                name: connection.key_id.clone(),
-                missing,
-            });
-        }
-        connection.settings.switched_off = false;
-        complete(&mut connection, &provider);
-        self.save_connection(env, actor, connection, "connection.enabled")
-            .await
+        let action = "connection.enabled";
+        self.edit_connection(env, actor, id, action, |connection, provider| {
+            if let Some(missing) = connection.missing(provider) {
+                return Err(Error::ConnectionIncomplete {
+                    name: connection.key_id.clone(),
+                    missing,
+                });
+            }
+            connection.settings.switched_off = false;
+            Ok(())
+        })
+        .await
     }
 
     /// Switches a connection off; data and tokens are kept (AK-121).
@@ -208,11 +205,49 @@ impl AgentKit {
         actor: &Actor,
         id: ConnectionId,
     ) -> Result<Connection> {
-        let mut connection = self.connection(env, id).await?;
-        connection.settings.switched_off = true;
-        connection.enabled = false;
-        self.save_connection(env, actor, connection, "connection.disabled")
-            .await
+        self.edit_connection(env, actor, id, "connection.disabled", |connection, _| {
+            connection.settings.switched_off = true;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads, edits and writes a connection, again when it was changed in between.
+    async fn edit_connection(
+        &self,
+        env: EnvironmentId,
+        actor: &Actor,
+        id: ConnectionId,
+        action: &'static str,
+        edit: impl Fn(&mut Connection, &Provider) -> Result<()> + Send + Sync,
+    ) -> Result<Connection> {
+        for _ in 0..MAX_TRIES {
+            let mut connection = self.connection(env, id).await?;
+            let provider = self.provider(env, &connection.provider_key).await?;
+            let name = connection.key_id.clone();
+            edit(&mut connection, &provider)?;
+            if connection.key_id != name {
+                self.require_unused(env, id).await?;
+            }
+            complete(&mut connection, &provider);
+            match self.save_connection(env, actor, connection, action).await {
+                Err(Error::Conflict) => {}
+                done => return done,
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Code that uses the accounts knows the connection by its name (AK-101).
+    async fn require_unused(&self, env: EnvironmentId, id: ConnectionId) -> Result<()> {
+        let mut read = self.ctx().db.read(env);
+        if connected_accounts::count_of_connection(&mut read, id).await? > 0 {
+            return Err(Error::field(
+                "key_id",
+                "cannot change once accounts use the connection",
+            ));
+        }
+        Ok(())
     }
 
     /// Removes a connection without accounts (AK-121).
@@ -470,12 +505,6 @@ fn complete(connection: &mut Connection, provider: &Provider) {
         ConnectionStatus::Draft
     };
     connection.enabled = complete && !connection.settings.switched_off;
-}
-
-fn merge(stored: &mut String, sent: &str) {
-    if !sent.is_empty() {
-        sent.clone_into(stored);
-    }
 }
 
 fn name_taken(error: keystead_store::StoreError, name: &str) -> Error {

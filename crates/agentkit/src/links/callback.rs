@@ -10,6 +10,7 @@ use crate::{
     vault::{Credential, ExchangeError, GrantClient, Sealed, TokenCall},
 };
 use keystead_crypto::random_token;
+use keystead_identity::Actor;
 use keystead_oauth::{Callback, Denial, Grant, TokenResponse, oauth1};
 use keystead_store::entities::{
     auth_links::{self, FlowRow, LinkRow, PendingGrantRow},
@@ -447,6 +448,12 @@ impl AgentKit {
         let dropped = self
             .make_live(&mut tx, env, link.id, grounds, pending)
             .await?;
+        let actor = Actor {
+            name: format!("link:{}", link.id),
+            request_id: None,
+        };
+        let action = "connected_account.activated_unverified";
+        record::audit(&mut tx, self.ctx(), &actor, action, &account.id.to_string()).await?;
         tx.commit().await?;
         self.snapshots().forget(env, account.id);
         self.revoke_dropped(grounds, &dropped).await;

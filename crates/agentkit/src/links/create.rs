@@ -11,7 +11,7 @@ use crate::{
 use keystead_crypto::{TokenHash, random_token};
 use keystead_identity::Actor;
 use keystead_store::entities::auth_links::{self, LinkRow};
-use keystead_types::{ConnectionId, EnvironmentId, Secret, Timestamp};
+use keystead_types::{AuthRequestId, ConnectionId, EnvironmentId, Secret, Timestamp};
 use std::sync::Arc;
 
 /// A link that is wanted.
@@ -43,6 +43,13 @@ pub struct OpenLink {
     pub(crate) row: LinkRow,
     /// The account it authorizes.
     pub grounds: Arc<Grounds>,
+}
+
+impl OpenLink {
+    /// Id of the link. Not a secret.
+    pub const fn id(&self) -> AuthRequestId {
+        self.row.id
+    }
 }
 
 impl AgentKit {
@@ -198,8 +205,8 @@ impl AgentKit {
             .hash(purpose::LINK, &format!("{token}.{nonce}"))
     }
 
-    /// Public origin of an environment.
-    pub(crate) async fn base_url(&self, env: EnvironmentId) -> Result<String> {
+    /// Public origin of an environment, without a slash at its end.
+    pub async fn base_url(&self, env: EnvironmentId) -> Result<String> {
         let site = self
             .ctx()
             .site(env)

@@ -81,7 +81,7 @@ impl AgentKit {
 }
 
 /// Whoever has the link.
-fn visitor(link: &OpenLink) -> Actor {
+pub(super) fn visitor(link: &OpenLink) -> Actor {
     Actor {
         name: format!("link:{}", link.row.id),
         request_id: None,

@@ -12,6 +12,7 @@ mod hooks;
 mod lapse;
 mod limits;
 mod oauth1;
+mod portal;
 mod revoke;
 mod verify;
 

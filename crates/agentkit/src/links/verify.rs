@@ -3,7 +3,7 @@
 use super::{MAX_VERIFY_ATTEMPTS, callback::PendingGrant, purpose};
 use crate::{
     AgentKit, Error,
-    accounts::{AccountStatus, Grounds},
+    accounts::{Account, AccountStatus, Grounds},
     error::Result,
     record::{self, AccountEvent},
     vault::Sealed,
@@ -145,6 +145,11 @@ impl AgentKit {
         let dropped = auth_links::drop_pending(tx, id).await?;
         // SECURITY: whoever else opened the link must not change the account that is connected now.
         sessions::end_portal_sessions(tx, id).await?;
+        // Settings that were changed during the consent are kept.
+        let current = connected_accounts::lock(tx, id)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)?;
+        let current = Account::from_row(&current, now)?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
         let new = self
             .sealed_grant(
@@ -157,10 +162,9 @@ impl AgentKit {
             )
             .await?;
         if !grant.account_values.is_empty() {
-            let mut config = grounds.account.api_config.clone();
+            let mut config = current.api_config;
             config.extend(grant.account_values);
-            let selection = grounds
-                .account
+            let selection = current
                 .scope_selection
                 .as_ref()
                 .map(|selection| serde_json::json!(selection));

@@ -10,7 +10,7 @@ use keystead_agentkit::{
     accounts::{Account, AccountKey, AccountStatus, Grounds, NewAccount},
     catalogue::Catalogue,
     connections::{
-        AuthMode, Connection, ConnectionPatch, ConnectionSecrets, ConnectionSettings, NewConnection,
+        AuthMode, Connection, ConnectionPatch, ConnectionSettings, NewConnection, SecretsPatch,
     },
     links::{CallbackEnd, NewLink, OpenLink},
     providers::{CustomProviderInput, Provider},
@@ -268,12 +268,15 @@ impl App {
         let mut settings = connection.settings.clone();
         settings.client_id = Some(client_id.to_owned());
         change(&mut settings);
-        let mut secrets = ConnectionSecrets::default();
-        client_secret.clone_into(&mut secrets.client_secret);
+        let secrets = SecretsPatch {
+            client_secret: (!client_secret.is_empty())
+                .then(|| Secret::new(client_secret.to_owned())),
+            ..SecretsPatch::default()
+        };
         let patch = ConnectionPatch {
             key_id: None,
             settings: Some(settings),
-            secrets: Some(secrets),
+            secrets,
         };
         self.kit
             .update_connection(self.env, &self.actor, connection.id, patch)

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod addressing;
+mod concurrent_changes;
 mod connections;
 mod fixture;
 mod forms;

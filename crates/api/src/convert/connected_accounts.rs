@@ -224,10 +224,15 @@ pub(crate) fn update(message: pb::UpdateConnectedAccountRequest) -> AccountPatch
     AccountPatch {
         credential: credential(content.authorization_details),
         api_config: content.api_config.map(to_json).unwrap_or_default(),
-        scope_selection: message.scope_selection.map(|selection| ScopeSelection {
-            scopes: selection.scopes,
-            optional_scopes: selection.optional_scopes,
-        }),
+        scope_selection: message.scope_selection.map(scope_selection),
+    }
+}
+
+/// Both buckets are read together: a missing one is empty (AK-307).
+pub(crate) fn scope_selection(sent: pb::ScopeSelection) -> ScopeSelection {
+    ScopeSelection {
+        scopes: sent.scopes,
+        optional_scopes: sent.optional_scopes,
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
 use keystead_agentkit::{
     Error,
     connections::{
-        Connection, ConnectionPatch, ConnectionSecrets, ConnectionSettings, GoogleDwdSettings,
-        OptionalScopes, SmartSettings,
+        Connection, ConnectionPatch, ConnectionSettings, GoogleDwdSettings, OptionalScopes,
+        SecretsPatch, SmartSettings,
     },
     providers::AuthKind,
 };
@@ -19,6 +19,7 @@ use keystead_proto::{
     },
     wrappers::{BoolValue, StringValue},
 };
+use keystead_types::Secret;
 
 /// What stands for a stored secret. Sent back, it means the stored one.
 pub(crate) const MASK: &str = "********";
@@ -116,7 +117,7 @@ fn masked(secret: &str) -> Option<StringValue> {
 ///
 /// A wrapper or message that is present replaces, an empty text clears, what is absent is kept. An
 /// empty list is kept too, because over gRPC it looks like one that was left out and clients send
-/// single settings; JSON can clear a list by writing it down. An empty or masked secret is kept.
+/// single settings; JSON can clear a list by writing it down. A masked secret is kept.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what does not fit the connection.
@@ -146,7 +147,7 @@ pub(crate) fn update(
         return Ok(patch);
     };
     let mut settings = current.settings.clone();
-    let mut secrets = ConnectionSecrets::default();
+    let mut secrets = SecretsPatch::default();
     match sent {
         Sent::OauthConfig(sent) if is_oauth(current.kind) => {
             change_oauth(
@@ -194,7 +195,7 @@ pub(crate) fn update(
         }
     }
     patch.settings = Some(settings);
-    patch.secrets = (!secrets.is_empty()).then_some(secrets);
+    patch.secrets = secrets;
     Ok(patch)
 }
 
@@ -216,7 +217,7 @@ impl Written<'_> {
 
 fn change_oauth(
     settings: &mut ConnectionSettings,
-    secrets: &mut ConnectionSecrets,
+    secrets: &mut SecretsPatch,
     sent: pb::OAuthConnectionConfig,
     written: Written<'_>,
 ) -> Result<(), Error> {
@@ -293,11 +294,11 @@ fn put(stored: &mut Option<String>, sent: Option<StringValue>) {
     }
 }
 
-/// A new secret; empty when the stored one stays.
-fn secret(sent: Option<StringValue>) -> String {
+/// A new secret; empty text takes the stored one away, and the mask means the stored one.
+fn secret(sent: Option<StringValue>) -> Option<Secret<String>> {
     sent.map(|sent| sent.value)
         .filter(|value| value != MASK)
-        .unwrap_or_default()
+        .map(Secret::new)
 }
 
 #[cfg(test)]

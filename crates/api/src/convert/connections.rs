@@ -131,10 +131,19 @@ const fn auth_mode(mode: AuthMode) -> i32 {
     number as i32
 }
 
-/// A connection with its settings; secrets are masked.
-///
-/// `mcp_server_url` stays unset as long as this server serves no such address.
-pub(crate) fn connection(connection: &Connection, redirect_uri: String) -> pb::Connection {
+/// Address of a virtual MCP server with the tools of a connection (AK-123). Names hold no character
+/// but the space that a path cannot hold (AK-101).
+fn mcp_server_url(origin: &str, connection: &Connection) -> String {
+    let name = connection.key_id.replace(' ', "%20");
+    format!("{origin}/mcp/v3/connections/{name}")
+}
+
+/// A connection with its settings; secrets are masked. `origin` is that of the environment.
+pub(crate) fn connection(
+    connection: &Connection,
+    redirect_uri: String,
+    origin: &str,
+) -> pb::Connection {
     pb::Connection {
         id: connection.id.to_string(),
         r#type: kind_number(connection.kind),
@@ -145,6 +154,7 @@ pub(crate) fn connection(connection: &Connection, redirect_uri: String) -> pb::C
         settings: Some(settings(connection, redirect_uri)),
         key_id: Some(connection.key_id.clone()),
         provider_key: connection.provider_key.clone(),
+        mcp_server_url: Some(mcp_server_url(origin, connection)),
         resolved_proxy_url: connection.settings.resolved_proxy_url.clone(),
         auth_mode: auth_mode(connection.auth_mode),
         ..pb::Connection::default()
@@ -152,7 +162,7 @@ pub(crate) fn connection(connection: &Connection, redirect_uri: String) -> pb::C
 }
 
 /// A connection as lists show it.
-pub(crate) fn row(connection: &Connection) -> pb::ListConnection {
+pub(crate) fn row(connection: &Connection, origin: &str) -> pb::ListConnection {
     pb::ListConnection {
         id: connection.id.to_string(),
         r#type: kind_number(connection.kind),
@@ -161,6 +171,7 @@ pub(crate) fn row(connection: &Connection) -> pb::ListConnection {
         provider_key: connection.provider_key.clone(),
         key_id: connection.key_id.clone(),
         created_at: time(connection.created_at),
+        mcp_server_url: mcp_server_url(origin, connection),
         auth_mode: auth_mode(connection.auth_mode),
         ..pb::ListConnection::default()
     }

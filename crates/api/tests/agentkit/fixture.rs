@@ -25,7 +25,7 @@ use keystead_proto::v1::{
     providers::provider_service_client::ProviderServiceClient,
 };
 use keystead_testkit::engines::TestDb;
-use keystead_types::{IdGenerator, ManualClock, Secret, Timestamp};
+use keystead_types::{AuthRequestId, IdGenerator, ManualClock, Secret, Timestamp};
 use prost::Message;
 use serde_json::Value as Json;
 use std::{
@@ -205,11 +205,16 @@ impl World {
 
     /// As a visitor of a connect link of an account at home.
     pub(crate) async fn visitor(&self, account: &str) -> As<'_> {
+        self.visitor_of(account, None).await
+    }
+
+    /// As [`Self::visitor`], who opened a link that was made for the account.
+    pub(crate) async fn visitor_of(&self, account: &str, link: Option<AuthRequestId>) -> As<'_> {
         let env = self.home.site.environment.id;
         let mut tx = self.ctx.db.begin(env).await.unwrap();
         let token = self
             .authorizer
-            .begin_portal_session(&mut tx, account.parse().unwrap())
+            .begin_portal_session(&mut tx, account.parse().unwrap(), link)
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -13,4 +13,5 @@ mod connected_accounts;
 mod connections;
 mod fixture;
 mod org_wide;
+mod portal;
 mod providers;

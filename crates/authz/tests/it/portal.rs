@@ -18,7 +18,7 @@ async fn begun(app: &App, account: ConnectedAccountId) -> Secret<String> {
     let mut tx = app.ctx.db.begin(app.env()).await.unwrap();
     let token = app
         .authorizer
-        .begin_portal_session(&mut tx, account)
+        .begin_portal_session(&mut tx, account, None)
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -41,7 +41,7 @@ impl ConnectFlow for HostedConnect {
         let mut tx = self.agentkit.ctx().db.begin(env).await.map_err(store)?;
         let portal = self
             .authorizer
-            .begin_portal_session(&mut tx, grounds.account.id)
+            .begin_portal_session(&mut tx, grounds.account.id, Some(opened.id()))
             .await?;
         tx.commit().await.map_err(store)?;
         Ok(Opened::Form { form, portal })

@@ -3,7 +3,7 @@
 use crate::{
     AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, admin, admin_sql, sql,
 };
-use keystead_types::{ConnectedAccountId, MemberId, SessionId, Timestamp};
+use keystead_types::{AuthRequestId, ConnectedAccountId, MemberId, SessionId, Timestamp};
 
 /// A signed-in browser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +27,8 @@ pub struct PortalSession {
     pub id: SessionId,
     /// The account.
     pub account: ConnectedAccountId,
+    /// The link that was opened.
+    pub link: Option<AuthRequestId>,
     /// From when on it is dead.
     pub expires_at: Timestamp,
 }
@@ -60,12 +62,12 @@ const PURGE_MEMBERS: Sql = sql!(
 );
 const INSERT_PORTAL: Sql = sql!(
     "sessions.insert_portal",
-    "INSERT INTO portal_sessions (env_id, token_hash, id, connected_account_id, created_at, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6)"
+    "INSERT INTO portal_sessions (env_id, token_hash, id, connected_account_id, link_id, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)"
 );
 const PORTAL_BY_TOKEN: Sql = sql!(
     "sessions.portal_by_token",
-    "SELECT id, connected_account_id, expires_at FROM portal_sessions
+    "SELECT id, connected_account_id, link_id, expires_at FROM portal_sessions
      WHERE env_id = $1 AND token_hash = $2 AND expires_at > $3"
 );
 const END_PORTAL: Sql = sql!(
@@ -159,6 +161,7 @@ pub async fn insert_portal_session(
         token_hash,
         session.id,
         session.account,
+        session.link,
         at,
         session.expires_at,
     );
@@ -225,6 +228,7 @@ impl FromRow for PortalSession {
         Ok(Self {
             id: row.get("id")?,
             account: row.get("connected_account_id")?,
+            link: row.get("link_id")?,
             expires_at: row.get("expires_at")?,
         })
     }

@@ -1,4 +1,5 @@
 use super::*;
+use keystead_agentkit::connections::ConnectionSecrets;
 use keystead_agentkit::connections::{AuthMode, ConnectionStatus};
 use keystead_types::{ConnectionId, Id, Timestamp};
 use serde_json::json;
@@ -102,7 +103,12 @@ fn settings_round_trip() {
             "{:?}",
             current.kind
         );
-        assert!(patch.secrets.is_none(), "the mask is not a secret");
+        let new = [
+            patch.secrets.client_secret,
+            patch.secrets.service_account_json,
+            patch.secrets.developer_token,
+        ];
+        assert!(new.iter().all(Option::is_none), "the mask is not a secret");
     }
 }
 
@@ -150,13 +156,14 @@ fn single_settings_can_be_changed() {
     expected.prompt = None;
     expected.client_id = Some("other".to_owned());
     assert_eq!(patch.settings, Some(expected));
-    assert_eq!(
-        patch
-            .secrets
-            .map(|secrets| secrets.client_secret.clone())
-            .as_deref(),
-        Some("new")
-    );
+    let secret =
+        |patch: ConnectionPatch| patch.secrets.client_secret.map(|new| new.expose().clone());
+    assert_eq!(secret(patch).as_deref(), Some("new"));
+    let cleared = pb::OAuthConnectionConfig {
+        client_secret: value(""),
+        ..pb::OAuthConnectionConfig::default()
+    };
+    assert_eq!(secret(oauth_update(cleared, None)).as_deref(), Some(""));
 }
 
 /// Over gRPC an empty list is one that was left out; JSON can say which it is.
