@@ -173,6 +173,10 @@ impl Grounds {
             .settings
             .resolved_proxy_url
             .as_deref()
+            .or_else(|| {
+                let own = self.connection.settings.base_url();
+                own.filter(|_| self.connection.kind == AuthKind::ApiKey)
+            })
             .unwrap_or(&self.provider.proxy_url)
     }
 
@@ -333,7 +337,7 @@ impl AgentKit {
     ) -> Result<Arc<Grounds>> {
         let connection = self.connection(env, row.connection_id).await?;
         let provider = self.provider(env, &connection.provider_key).await?;
-        let pattern = pattern_of(&provider, connection.kind)?;
+        let pattern = connection.presented(pattern_of(&provider, connection.kind)?);
         let id = row.id.to_string();
         let credential = self
             .open_credential(env, &id, row.credential.as_deref())

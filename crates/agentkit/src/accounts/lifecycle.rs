@@ -285,9 +285,11 @@ impl AgentKit {
         let selection = selection.map(|selection| json!(selection));
         let api_config = Value::Object(api_config);
         connected_accounts::set_config(&mut tx, id, &api_config, selection.as_ref(), now).await?;
-        let (before, mut account) = (current.status, current);
+        let (mut before, mut account) = (current.status, current);
         if let Some(sealed) = sealed {
             connected_accounts::set_credential(&mut tx, id, &sealed, now).await?;
+            // As it was before a waiting grant was dropped.
+            before = grounds.account.status;
             account.status = AccountStatus::Active;
         }
         let connection = &grounds.connection;

@@ -162,6 +162,7 @@ impl PackAuth {
             auth_field_mutations: self.mutations,
             is_mcp,
             allowed_proxy_domains: allowed_domains.to_vec(),
+            key_query_parameter: None,
             unknown: serde_json::Map::new(),
         }
     }

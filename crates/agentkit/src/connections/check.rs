@@ -26,6 +26,8 @@ const RESERVED: &[&str] = &[
 /// # Errors
 /// [`Error::Invalid`] naming the field.
 pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
+    super::api_key::check(settings)?;
+    super::allow_list::check(settings)?;
     for name in settings.extra_authorize_params.keys() {
         if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(Error::field(

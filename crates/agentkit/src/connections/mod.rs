@@ -1,10 +1,14 @@
 //! Connections: configured once, used for every user.
 
+mod allow_list;
+mod api_key;
 mod check;
+mod health;
 mod model;
 mod service;
 
 pub use check::check_settings;
+pub use health::{CallFigures, ConnectionHealth};
 pub(crate) use model::stored_names;
 pub use model::*;
 pub use service::*;

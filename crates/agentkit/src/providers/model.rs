@@ -177,6 +177,10 @@ pub struct AuthPattern {
     /// Hosts that requests may go to; `*.` matches any subdomain (AK-008b, AK-025).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_proxy_domains: Vec<String>,
+    /// Query parameter that carries an API key instead of a header; a setting of the connection
+    /// (AK-111).
+    #[serde(skip)]
+    pub key_query_parameter: Option<String>,
     /// Keys this version does not know.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,

@@ -10,7 +10,7 @@ use crate::{
     connections::{Backoff, RequestPolicy},
     error::Result,
     template,
-    vault::{CredentialHeader, Force, credential_headers},
+    vault::{CredentialHeader, Force, MissingValue, credential_headers, credential_parameter},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -136,6 +136,8 @@ impl AgentKit {
         let policy = RequestPolicy::of(&grounds.connection.settings, &grounds.account.api_config);
         self.limiters().pass(grounds).await?;
         let url = target_url(grounds, &call.path, call.query.as_deref())?;
+        let settings = &grounds.connection.settings;
+        settings.require_allowed(&call.method, &call.path)?;
         let fresh = self.fresh(Arc::clone(grounds), Force::IfDue).await?;
         let outgoing = Outgoing {
             headers: headers::forwarded(&call.headers),
@@ -313,8 +315,16 @@ impl Outgoing {
     fn request(&self, grounds: &Grounds, body: RequestBody) -> Result<Request<RequestBody>> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self
-            .url
+        let lacks = |missing: MissingValue| {
+            Error::field(&missing.0, "has no value on the connected account")
+        };
+        let mut url = self.url.clone();
+        if let Some((name, key)) =
+            credential_parameter(&grounds.pattern, &grounds.credential).map_err(lacks)?
+        {
+            url.query_pairs_mut().append_pair(name, key.expose());
+        }
+        *request.uri_mut() = url
             .as_str()
             .parse()
             .map_err(|_| Error::TargetNotAllowed("it is not a valid URL".to_owned()))?;
@@ -344,9 +354,7 @@ impl Outgoing {
         }
         let consumer_key = grounds.client_id();
         let credentials = credential_headers(&grounds.pattern, &grounds.credential, consumer_key)
-            .map_err(|missing| {
-            Error::field(&missing.0, "has no value on the connected account")
-        })?;
+            .map_err(lacks)?;
         for CredentialHeader { name, value } in credentials {
             let name = HeaderName::try_from(&name)
                 .map_err(|_| Error::field("auth_header_key_override", "is not a header name"))?;

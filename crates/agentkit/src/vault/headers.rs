@@ -36,6 +36,7 @@ pub(crate) fn credential_headers(
         value: Secret::new(value),
     };
     match pattern.kind {
+        AuthKind::ApiKey if pattern.key_query_parameter.is_some() => Ok(Vec::new()),
         AuthKind::NoAuth => Ok(Vec::new()),
         kind if is_signed(kind, pattern) => Ok(Vec::new()),
         AuthKind::Basic => {
@@ -82,6 +83,18 @@ fn is_signed(kind: AuthKind, pattern: &AuthPattern) -> bool {
         .as_ref()
         .and_then(|oauth| oauth.oauth1.as_ref());
     kind == AuthKind::TrelloOauth1 && oauth1.is_some_and(|settings| settings.sign_calls)
+}
+
+/// The query parameter that presents an API key, where the connection wants one (AK-111).
+pub(crate) fn credential_parameter<'a>(
+    pattern: &'a AuthPattern,
+    credential: &Credential,
+) -> Result<Option<(&'a str, Secret<String>)>, MissingValue> {
+    let Some(name) = &pattern.key_query_parameter else {
+        return Ok(None);
+    };
+    let key = mutated(pattern, "api_key", credential.detail("api_key"));
+    Ok(Some((name, Secret::new(required("api_key", key)?))))
 }
 
 /// Each field with a header name is sent in exactly that header (AK-008a).

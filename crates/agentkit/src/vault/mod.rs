@@ -13,6 +13,8 @@ mod signing;
 pub use credential::{Credential, GrantClient, StoredCredential};
 pub(crate) use exchange::{ExchangeError, TokenCall};
 pub(crate) use flights::Flights;
-pub(crate) use headers::{CredentialHeader, credential_headers};
+pub(crate) use headers::{
+    CredentialHeader, MissingValue, credential_headers, credential_parameter,
+};
 pub use refresh::Force;
 pub(crate) use seal::Sealed;

@@ -381,7 +381,7 @@ on_both_engines! {
         let site = ctx.site(app.env).await.unwrap().unwrap();
         for new in [NewLink { key: named("sandbox", "ada"), ..NewLink::default() }, verified("ada")] {
             let mut tx = ctx.db.begin(app.env).await.unwrap();
-            let token = authorizer.begin_portal_session(&mut tx, link.grounds.account.id).await.unwrap();
+            let token = authorizer.begin_portal_session(&mut tx, link.grounds.account.id, Some(link.id())).await.unwrap();
             tx.commit().await.unwrap();
             let visitor = keystead_authz::Credentials { portal_cookie: Some(token), ..keystead_authz::Credentials::default() };
             let is_verified = !new.user_verify_url.is_empty();

@@ -13,6 +13,7 @@ mod connections;
 mod fixture;
 mod forms;
 mod grants;
+mod health;
 mod lapse;
 mod links;
 mod lists;

@@ -16,13 +16,13 @@ use base64::{
 use keystead_agentkit::{
     accounts::{AccountStatus, CredentialInput, NewAccount},
     catalogue::Catalogue,
-    connections::{Connection, ConnectionPatch, ConnectionSecrets, GoogleDwdSettings},
+    connections::{Connection, ConnectionPatch, GoogleDwdSettings, SecretsPatch},
     links::CallbackEnd,
     providers::{AuthPattern, Provider},
 };
 use keystead_jose::{Expect, KeySet, RsaKey, verify};
 use keystead_testkit::{engines::TestDb, on_both_engines};
-use keystead_types::ConnectedAccountId;
+use keystead_types::{ConnectedAccountId, Secret};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -194,9 +194,8 @@ on_both_engines! {
             token_uri: Some(app.upstream.url("/script/token")),
             ..GoogleDwdSettings::default()
         });
-        let mut secrets = ConnectionSecrets::default();
-        secrets.service_account_json = key_file();
-        let patch = ConnectionPatch { key_id: None, settings: Some(settings), secrets: Some(secrets) };
+        let secrets = SecretsPatch { service_account_json: Some(Secret::new(key_file())), ..SecretsPatch::default() };
+        let patch = ConnectionPatch { key_id: None, settings: Some(settings), secrets };
         app.kit.update_connection(app.env, &app.actor, connection.id, patch).await.unwrap();
         for user in ["ada@acme.test", "bo@acme.test"] {
             let new = NewAccount {

@@ -241,7 +241,7 @@ pub async fn insert_calls(tx: &mut Tx, calls: &[ToolCall]) -> Result<(), StoreEr
             call.started_at.as_micros(),
         ])
     });
-    let params = (tx.env(), serde_json::Value::from_iter(rows));
+    let params = (tx.env(), rows.collect::<serde_json::Value>());
     tx.execute(INSERT_CALLS, params).await?;
     Ok(())
 }

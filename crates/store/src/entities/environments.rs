@@ -1,8 +1,9 @@
 //! Environments: the tenants. This table itself belongs to the system.
 
-use super::{Region, text_enum::text_enum};
+use super::{Region, text_enum::text_enum, workspace_list::WorkspaceList};
 use crate::{Execute, Fetch, FromRow, Row, Sql, StoreError, Window, admin, sql};
 use keystead_types::{EnvironmentId, Timestamp, WorkspaceId};
+use std::marker::PhantomData;
 
 text_enum! {
     /// How strict an environment is (DB-024).
@@ -98,6 +99,13 @@ const AFTER: Sql = sql!(
     "SELECT id FROM environments WHERE id > $1 ORDER BY id LIMIT $2"
 );
 
+const LIST: WorkspaceList<EnvironmentId> = WorkspaceList {
+    next: NEXT,
+    previous: PREVIOUS,
+    count: COUNT,
+    id: PhantomData,
+};
+
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT, UPDATE, DELETE, BY_ID, BY_DOMAIN, NEXT, PREVIOUS, COUNT, AFTER,
 ];
@@ -168,20 +176,12 @@ pub async fn list(
     workspace: WorkspaceId,
     window: &Window<'_>,
 ) -> Result<Vec<Environment>, StoreError> {
-    let from = (
-        workspace,
-        window.key(-1),
-        window.id::<EnvironmentId>(),
-        window.limit(),
-    );
-    db.fetch_all_as(window.choose(NEXT, PREVIOUS), from).await
+    LIST.rows(db, workspace, window).await
 }
 
 /// How many environments a workspace has.
 pub async fn count(db: &mut impl Fetch, workspace: WorkspaceId) -> Result<u64, StoreError> {
-    let row = db.fetch_optional(COUNT, (workspace,)).await?;
-    let total: i64 = row.map_or(Ok(0), |row| row.get("total"))?;
-    Ok(u64::try_from(total).unwrap_or(0))
+    LIST.total(db, workspace).await
 }
 
 impl FromRow for Environment {

@@ -1,8 +1,9 @@
 //! People who use the dashboard. The table belongs to the system, not to an environment.
 
-use super::text_enum::text_enum;
+use super::{text_enum::text_enum, workspace_list::WorkspaceList};
 use crate::{Execute, Fetch, FromRow, Row, Sql, StoreError, Window, sql};
 use keystead_types::{MemberId, Timestamp, WorkspaceId};
+use std::marker::PhantomData;
 
 text_enum! {
     /// What a member may do (DB-042).
@@ -85,6 +86,13 @@ const SIGNED_IN: Sql = sql!(
     "UPDATE members SET last_login_at = $2 WHERE id = $1"
 );
 
+const LIST: WorkspaceList<MemberId> = WorkspaceList {
+    next: NEXT,
+    previous: PREVIOUS,
+    count: COUNT,
+    id: PhantomData,
+};
+
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT, UPDATE, BY_ID, BY_EMAIL, NEXT, PREVIOUS, COUNT, SIGNED_IN,
 ];
@@ -142,20 +150,12 @@ pub async fn list(
     workspace: WorkspaceId,
     window: &Window<'_>,
 ) -> Result<Vec<Member>, StoreError> {
-    let from = (
-        workspace,
-        window.key(-1),
-        window.id::<MemberId>(),
-        window.limit(),
-    );
-    db.fetch_all_as(window.choose(NEXT, PREVIOUS), from).await
+    LIST.rows(db, workspace, window).await
 }
 
 /// How many members a workspace has.
 pub async fn count(db: &mut impl Fetch, workspace: WorkspaceId) -> Result<u64, StoreError> {
-    let row = db.fetch_optional(COUNT, (workspace,)).await?;
-    let total: i64 = row.map_or(Ok(0), |row| row.get("total"))?;
-    Ok(u64::try_from(total).unwrap_or(0))
+    LIST.total(db, workspace).await
 }
 
 /// Notes a sign-in.

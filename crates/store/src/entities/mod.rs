@@ -5,6 +5,7 @@ pub mod audit_records;
 pub mod auth_links;
 pub mod clients;
 pub mod connected_accounts;
+pub mod connection_health;
 pub mod connections;
 pub mod counters;
 pub mod custom_providers;
@@ -21,6 +22,7 @@ pub mod organizations;
 pub mod sessions;
 pub mod signing_keys;
 mod text_enum;
+mod workspace_list;
 pub mod workspaces;
 
 use crate::{AdminSql, Sql};
@@ -43,6 +45,7 @@ pub(crate) const STATEMENTS: &[&[Sql]] = &[
     auth_links::STATEMENTS,
     clients::STATEMENTS,
     connected_accounts::STATEMENTS,
+    connection_health::STATEMENTS,
     connections::STATEMENTS,
     counters::STATEMENTS,
     custom_providers::STATEMENTS,
