@@ -149,7 +149,8 @@ impl Authorizer {
                 OauthError::invalid_client(asked.method)
             });
         };
-        if !may_use_client_credentials(&client) {
+        // Its tokens would open nothing (LG-071).
+        if !may_use_client_credentials(&client) || client.row.disallow_api_access {
             return Err(OauthError::unauthorized_client());
         }
         if !client.settings.ip_allowlist.allows(request.peer) {

@@ -110,7 +110,7 @@ on_both_engines! {
         assert!(!refused(&app, new.expose()).await);
     }
 
-    /// MC-272, LG-072, part of LG-071, MC-281: a refusal that a new token would not change is no reason to fetch one.
+    /// MC-272, LG-072, LG-071, MC-281: a refusal that a new token would not change is no reason to fetch one.
     async fn a_client_without_api_access_is_denied_and_not_unauthenticated(test: TestDb) {
         let app = App::started(&test).await;
         let token = app.token().await;
@@ -125,6 +125,13 @@ on_both_engines! {
         let denied = app.authorizer.authenticate(&app.site, &bearers(&[&token])).await.unwrap_err();
         assert!(matches!(denied, AuthError::ApiAccess));
         assert_eq!(denied.code(), ErrorCode::PermissionDenied);
+        let secret = &app.created.secret.plain;
+        let no_token = app.token_for(app.created.client, secret).await.unwrap_err();
+        assert_eq!((no_token.status(), no_token.error()), (400, "unauthorized_client"));
+        let wrong = app.token_for(app.created.client, &Secret::new("test_wrong".to_owned())).await.unwrap_err();
+        assert_eq!((wrong.status(), wrong.error()), (401, "invalid_client"), "only who knows the secret learns the reason");
+        change(false, false).await;
+        assert!(app.token_for(app.created.client, secret).await.is_ok());
         change(false, true).await;
         let mut credentials = bearers(&[&token]);
         let denied = app.authorizer.authenticate(&app.site, &credentials).await.unwrap_err();
