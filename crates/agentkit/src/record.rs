@@ -91,7 +91,7 @@ fn data(account: &Account, connection: &Connection) -> Map<String, Value> {
     data.insert("provider".to_owned(), json!(connection.provider_key));
     data.insert(
         "authorization_type".to_owned(),
-        json!(connection.kind.as_str()),
+        json!(connection.kind.credential_type()),
     );
     data.insert("status".to_owned(), json!(account.status.as_str()));
     for (name, at) in [

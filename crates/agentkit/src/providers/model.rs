@@ -118,6 +118,15 @@ impl AuthKind {
         }
     }
 
+    /// What accounts and their events call it (`authorization_type` of the contract, AK-621).
+    pub const fn credential_type(self) -> &'static str {
+        match self {
+            Self::Bearer => "BEARER_TOKEN",
+            Self::ServiceAccount | Self::KeyPair | Self::CustomJwt => "CUSTOM",
+            other => other.as_str(),
+        }
+    }
+
     /// Reads the stored name.
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_value(Value::String(text.to_owned())).ok()

@@ -358,6 +358,19 @@ on_both_engines! {
         assert_eq!(crate::fixture::param(&url, "scope").as_deref(), Some("admin"));
     }
 
+    /// Part of AK-621: the words of `authorization_type` are those of the API.
+    async fn events_name_the_kind_of_credential_as_the_api_does(test: TestDb) {
+        let app = App::started(&test).await;
+        for (kind, word) in [("BEARER", "BEARER_TOKEN"), ("BASIC", "BASIC"), ("API_KEY", "API_KEY")] {
+            let name = kind.to_lowercase();
+            app.static_connection(&name, json!({"type": kind, "fields": []})).await;
+            create(&app, &name, of_user("ada")).await.unwrap();
+            let events = app.events().await;
+            let event = events.last().unwrap();
+            assert_eq!((event.kind.as_str(), &event.data["authorization_type"]), ("connected_account.created", &json!(word)), "{kind}");
+        }
+    }
+
     /// Part of AK-620, part of AK-621: an event names the account and never holds a credential.
     async fn events_describe_the_account_without_secrets(test: TestDb) {
         let app = App::started(&test).await;

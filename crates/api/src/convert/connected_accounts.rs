@@ -307,6 +307,33 @@ mod tests {
         assert_eq!(credential_kind(AuthKind::KeyPair), 5);
     }
 
+    /// Part of AK-621: events and messages name the kind alike.
+    #[test]
+    fn the_words_of_events_are_those_of_the_messages() {
+        use AuthKind::{
+            ApiKey, Basic, Bearer, CustomJwt, GoogleDwd, KeyPair, NoAuth, Oauth, OauthM2m,
+            ServiceAccount, SmartFhir, TrelloOauth1, TrustedIdp,
+        };
+        for kind in [
+            Oauth,
+            Basic,
+            Bearer,
+            ApiKey,
+            OauthM2m,
+            TrelloOauth1,
+            GoogleDwd,
+            TrustedIdp,
+            SmartFhir,
+            NoAuth,
+            ServiceAccount,
+            KeyPair,
+            CustomJwt,
+        ] {
+            let message = pb::ConnectorType::try_from(credential_kind(kind)).unwrap();
+            assert_eq!(message.as_str_name(), kind.credential_type());
+        }
+    }
+
     /// AK-211: null deletes a key, so it must survive.
     #[test]
     fn null_settings_survive() {
