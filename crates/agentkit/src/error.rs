@@ -32,6 +32,14 @@ pub enum Error {
     /// The connection may not be used.
     #[error("connection disabled: `{0}` is switched off; enable it first")]
     ConnectionDisabled(String),
+    /// The connection is a draft and may not be used.
+    #[error("connection not enabled: `{name}` is a draft, {missing} is missing")]
+    ConnectionDraft {
+        /// Name.
+        name: String,
+        /// Setting.
+        missing: &'static str,
+    },
     /// The connection lacks a setting.
     #[error("the connection `{name}` is not configured completely: {missing} is missing")]
     ConnectionIncomplete {
@@ -175,7 +183,9 @@ impl Reason for Error {
             | Self::VerifyUrlMissing
             | Self::NothingToRefresh => ErrorCode::FailedPrecondition,
             Self::ConnectionNotFound(_) => ErrorCode::ConnectionNotFound,
-            Self::ConnectionDisabled(_) => ErrorCode::ConnectionNotEnabled,
+            Self::ConnectionDisabled(_) | Self::ConnectionDraft { .. } => {
+                ErrorCode::ConnectionNotEnabled
+            }
             Self::ConnectionIncomplete { .. } => ErrorCode::ConnectionIncomplete,
             Self::Conflict => ErrorCode::Aborted,
             Self::AccountNotFound => ErrorCode::ConnectedAccountNotFound,

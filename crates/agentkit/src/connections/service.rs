@@ -471,10 +471,10 @@ impl AgentKit {
 
 impl Connection {
     /// # Errors
-    /// [`Error::ConnectionDisabled`], [`Error::ConnectionIncomplete`].
+    /// [`Error::ConnectionDisabled`], [`Error::ConnectionDraft`].
     pub(crate) fn require_usable(&self, provider: &Provider) -> Result<()> {
         if let Some(missing) = self.missing(provider) {
-            return Err(Error::ConnectionIncomplete {
+            return Err(Error::ConnectionDraft {
                 name: self.key_id.clone(),
                 missing,
             });

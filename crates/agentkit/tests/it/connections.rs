@@ -44,7 +44,8 @@ on_both_engines! {
         assert!(matches!(draft, Error::ConnectionIncomplete { missing: "client_id", .. }), "{draft:?}");
         let id = app.account("myservice", of_user("ada")).await.account.id;
         let error = send(&app.kit, app.env, call(id, Method::GET, "/me")).await.unwrap_err();
-        assert_eq!(error.reason().code(), ErrorCode::ConnectionIncomplete);
+        assert_eq!(error.reason().code(), ErrorCode::ConnectionNotEnabled, "4.1: as when it is disabled");
+        assert!(error.to_string().contains("client_id is missing"), "{error}");
         let complete = app.configure(first, CLIENT_ID, CLIENT_SECRET, |_| {}).await;
         assert_eq!((complete.status, complete.enabled), (ConnectionStatus::Completed, true));
         let off = app.kit.disable_connection(app.env, &app.actor, complete.id).await.unwrap();

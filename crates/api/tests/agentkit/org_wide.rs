@@ -86,6 +86,6 @@ on_both_engines! {
         assert_eq!(refused(member.authorize_org_wide_credential(with(&desk, None)).await), "INVALID_ARGUMENT");
         assert_eq!(refused(member.authorize_org_wide_credential(with("conn_1", None)).await), "CONNECTION_NOT_FOUND");
         let draft = shared(&world, "SLACK", ConnectionType::Oauth, "slack").await;
-        assert_eq!(refused(member.authorize_org_wide_credential(with(&draft, None)).await), "CONNECTION_INCOMPLETE");
+        assert_eq!(refused(member.authorize_org_wide_credential(with(&draft, None)).await), "CONNECTION_NOT_ENABLED");
     }
 }
