@@ -34,6 +34,11 @@ impl OauthError {
         Self::new(400, "invalid_request", description)
     }
 
+    /// The body is longer than [`crate::MAX_TOKEN_REQUEST_BYTES`] (MC-162).
+    pub fn body_too_large() -> Self {
+        Self::new(413, "invalid_request", "the body is too large")
+    }
+
     pub(crate) fn unsupported_grant_type() -> Self {
         Self::new(
             400,

@@ -64,6 +64,23 @@ pub enum ProxyError {
     Upstream(#[from] FetchError),
 }
 
+/// A call without an answer of the provider, and where to find it in the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct ProxyFailure {
+    /// Id of the call in the log, when it got as far as an account.
+    pub execution_id: Option<ExecutionId>,
+    /// Why.
+    #[source]
+    pub error: ProxyError,
+}
+
+impl From<ProxyFailure> for ProxyError {
+    fn from(failure: ProxyFailure) -> Self {
+        failure.error
+    }
+}
+
 impl ProxyError {
     /// Status of the platform's answer (AK-454).
     pub fn http_status(&self) -> u16 {
@@ -93,13 +110,22 @@ impl AgentKit {
     /// status.
     ///
     /// # Errors
-    /// [`ProxyError`] when there is no answer of the provider.
+    /// [`ProxyFailure`] when there is no answer of the provider.
     pub async fn proxy(
         &self,
         env: EnvironmentId,
         call: ProxyCall,
-    ) -> std::result::Result<ProxyAnswer, ProxyError> {
-        let grounds = self.remembered(env, call.key.clone().normalised()).await?;
+    ) -> std::result::Result<ProxyAnswer, ProxyFailure> {
+        let grounds = match self.remembered(env, call.key.clone().normalised()).await {
+            Ok(grounds) => grounds,
+            // Without an account there is nothing to log it under.
+            Err(refused) => {
+                return Err(ProxyFailure {
+                    execution_id: None,
+                    error: refused.into(),
+                });
+            }
+        };
         let execution = self.ctx().ids.next(&*self.ctx().clock);
         let (method, path) = (call.method.clone(), call.path.clone());
         let started = (self.ctx().clock.now(), Instant::now());
@@ -108,10 +134,16 @@ impl AgentKit {
             Err(refused) => Err(refused.into()),
         };
         self.log_call(&grounds, execution, &method, &path, started, &outcome);
-        Ok(ProxyAnswer {
-            execution_id: execution,
-            response: outcome?,
-        })
+        match outcome {
+            Ok(response) => Ok(ProxyAnswer {
+                execution_id: execution,
+                response,
+            }),
+            Err(error) => Err(ProxyFailure {
+                execution_id: Some(execution),
+                error,
+            }),
+        }
     }
 
     async fn remembered(&self, env: EnvironmentId, key: AccountKey) -> Result<Arc<Grounds>> {

@@ -6,7 +6,7 @@ use crate::{
     connections::{RateLimit, RequestPolicy},
     error::Result,
 };
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
 use keystead_types::{ConnectedAccountId, ConnectionId};
 use moka::sync::Cache;
 use serde_json::Map;
@@ -55,11 +55,10 @@ impl Limiters {
         for (account, limit) in limits {
             let Some(limit) = limit else { continue };
             let limiter = self.limiter((grounds.connection.id, account), limit);
-            tokio::time::timeout_at(deadline, limiter.wait())
+            limiter
+                .pass(deadline)
                 .await
-                .map_err(|_| {
-                    Error::RateLimited(60_u64.div_ceil(u64::from(limit.per_minute.max(1))))
-                })?;
+                .map_err(|wait| Error::RateLimited(whole_seconds(wait)))?;
         }
         Ok(())
     }
@@ -74,12 +73,22 @@ impl Limiters {
     }
 }
 
+/// Rounded up: whoever waits as long finds a place.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 impl Limiter {
-    async fn wait(&self) {
-        self.minute.until_ready().await;
-        if let Some(hour) = &self.hour {
-            hour.until_ready().await;
+    /// Waits for a place until `deadline`; the error is how long it takes until there is one.
+    async fn pass(&self, deadline: Instant) -> std::result::Result<(), Duration> {
+        for limiter in std::iter::once(&self.minute).chain(&self.hour) {
+            let queued = tokio::time::timeout_at(deadline, limiter.until_ready()).await;
+            if queued.is_err() {
+                let now = limiter.clock().now();
+                limiter.check().map_err(|full| full.wait_time_from(now))?;
+            }
         }
+        Ok(())
     }
 
     fn new(limit: RateLimit) -> Self {

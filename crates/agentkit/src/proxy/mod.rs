@@ -7,7 +7,7 @@ mod log;
 mod snapshots;
 mod target;
 
-pub use forward::{ProxyAnswer, ProxyBody, ProxyCall, ProxyError};
+pub use forward::{ProxyAnswer, ProxyBody, ProxyCall, ProxyError, ProxyFailure};
 pub(crate) use limits::Limiters;
 pub(crate) use log::CallLog;
 pub(crate) use snapshots::Snapshots;

@@ -273,6 +273,11 @@ pub(crate) struct As<'a> {
 }
 
 impl As<'_> {
+    /// The header that proves who it is.
+    pub(crate) fn credential(&self) -> (header::HeaderName, HeaderValue) {
+        self.credential.clone()
+    }
+
     pub(crate) fn providers(&self) -> ProviderServiceClient<Caller> {
         ProviderServiceClient::new(self.caller())
     }

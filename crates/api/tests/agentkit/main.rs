@@ -11,6 +11,7 @@
 mod connected_account_extensions;
 mod connected_accounts;
 mod connections;
+mod endpoints;
 mod fixture;
 mod org_wide;
 mod portal;

@@ -3,7 +3,7 @@
 use super::{Endpoints, json, not_allowed, refused};
 use crate::{Peer, answer::public};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use keystead_authz::{MAX_TOKEN_REQUEST_BYTES, OauthError, TokenEndpointRequest, metadata};
 use tonic::body::Body;
 
@@ -19,10 +19,14 @@ impl Endpoints {
             Ok(site) => site,
             Err(failure) => return refused(failure, &id),
         };
-        let Ok(body) = Limited::new(body, MAX_TOKEN_REQUEST_BYTES).collect().await else {
-            return oauth_error(&OauthError::invalid_request(
-                "the body is too large or broke off",
-            ));
+        let body = match Limited::new(body, MAX_TOKEN_REQUEST_BYTES).collect().await {
+            Ok(body) => body,
+            Err(error) if error.is::<LengthLimitError>() => {
+                return oauth_error(&OauthError::body_too_large());
+            }
+            Err(_) => {
+                return oauth_error(&OauthError::invalid_request("the body broke off"));
+            }
         };
         let body = body.to_bytes();
         let authorization: Vec<&str> = parts

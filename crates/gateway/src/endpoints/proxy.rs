@@ -4,15 +4,18 @@
 use super::{Endpoints, refused};
 use crate::{Failure, Origin, Peer, RequestId, credentials, host};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use keystead_agentkit::{
+    Error,
     accounts::AccountKey,
-    proxy::{ProxyBody, ProxyCall, ProxyError},
+    proxy::{ProxyBody, ProxyCall, ProxyError, ProxyFailure},
 };
+use keystead_authz::Denied;
 use keystead_net::RequestBody;
-use keystead_types::{ErrorCode, Reason};
+use keystead_types::{ErrorCode, ExecutionId, Reason};
+use std::time::Duration;
 use tonic::body::Body;
 
 const EXECUTION_ID: HeaderName = HeaderName::from_static("x-scalekit-execution-id");
@@ -31,17 +34,7 @@ impl Endpoints {
         let id = self.request_id(&parts);
         match self.forward(&parts, &id, body, path).await {
             Ok(response) => response,
-            Err((failure, status)) => {
-                let mut response = refused(failure, &id);
-                if let Some(status) = status.and_then(|code| http::StatusCode::from_u16(code).ok())
-                {
-                    *response.status_mut() = status;
-                }
-                response
-                    .headers_mut()
-                    .insert(SOURCE, HeaderValue::from_static("platform"));
-                response
-            }
+            Err(refusal) => refusal.into_response(&id),
         }
     }
 
@@ -51,9 +44,8 @@ impl Endpoints {
         id: &RequestId,
         body: Body,
         path: String,
-    ) -> Result<Response<Body>, (Failure, Option<u16>)> {
-        let plain = |failure| (failure, None);
-        let site = self.site(parts).await.map_err(plain)?;
+    ) -> Result<Response<Body>, Refusal> {
+        let site = self.site(parts).await?;
         let name = host::of(parts).unwrap_or_default();
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.address);
         let shown = credentials::read(&parts.headers, Origin::Network, &name, peer);
@@ -61,32 +53,76 @@ impl Endpoints {
             .authorizer
             .authenticate(&site, &shown)
             .await
-            .map_err(|error| plain(from_reason(&error)))?
+            .map_err(|error| from_reason(&error))?
             .with_request_id(id.0.clone());
         caller
             .require(&[PERMISSION])
-            .map_err(|denied| plain(from_reason(&denied)))?;
+            .map_err(|denied| lacks_permission(&denied))?;
         let call = ProxyCall {
-            key: addressed(&parts.headers).map_err(plain)?,
+            key: addressed(&parts.headers)?,
             method: parts.method.clone(),
             path,
             query: parts.uri.query().map(ToOwned::to_owned),
             headers: parts.headers.clone(),
-            body: taken(&parts.headers, body).await.map_err(plain)?,
+            body: taken(&parts.headers, body).await?,
         };
-        let answer = self
-            .agentkit
-            .proxy(caller.env(), call)
-            .await
-            .map_err(|error| (failure_of(&error), Some(error.http_status())))?;
+        let answer = self.agentkit.proxy(caller.env(), call).await?;
         let (mut head, body) = answer.response.into_parts();
-        if let Ok(value) = HeaderValue::try_from(answer.execution_id.to_string()) {
-            head.headers.insert(EXECUTION_ID, value);
-        }
+        name_execution(&mut head.headers, answer.execution_id);
         head.headers
             .insert(SOURCE, HeaderValue::from_static("upstream"));
         let body = body.map_err(|error| tonic::Status::unavailable(error.to_string()));
         Ok(Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// A call that the platform answers itself.
+struct Refusal {
+    failure: Failure,
+    /// Where it differs from the one of the failure's code.
+    status: Option<StatusCode>,
+    execution: Option<ExecutionId>,
+}
+
+impl Refusal {
+    fn into_response(self, id: &RequestId) -> Response<Body> {
+        let mut response = refused(self.failure, id);
+        if let Some(status) = self.status {
+            *response.status_mut() = status;
+        }
+        let headers = response.headers_mut();
+        headers.insert(SOURCE, HeaderValue::from_static("platform"));
+        if let Some(execution) = self.execution {
+            name_execution(headers, execution);
+        }
+        response
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            status: None,
+            execution: None,
+        }
+    }
+}
+
+impl From<ProxyFailure> for Refusal {
+    fn from(refused: ProxyFailure) -> Self {
+        Self {
+            failure: failure_of(&refused.error),
+            status: StatusCode::from_u16(refused.error.http_status()).ok(),
+            execution: refused.execution_id,
+        }
+    }
+}
+
+/// Says under which id the call is in the log.
+fn name_execution(headers: &mut HeaderMap, id: ExecutionId) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        headers.insert(EXECUTION_ID, value);
     }
 }
 
@@ -113,7 +149,8 @@ fn addressed(headers: &HeaderMap) -> Result<AccountKey, Failure> {
     if key.id.is_none() && (key.connector.is_none() || key.identifier.is_none()) {
         return Err(Failure::because(
             ErrorCode::InvalidArgument,
-            "send the headers connection_name and identifier, or connected_account_id",
+            "connected account id or connector and identifier required: send the header connected_account_id, \
+             or connection_name and identifier",
         ));
     }
     Ok(key)
@@ -172,12 +209,19 @@ fn from_reason(reason: &dyn Reason) -> Failure {
     Failure::because(reason.code(), reason.message())
 }
 
+fn lacks_permission(denied: &Denied) -> Failure {
+    Failure {
+        required_permissions: vec![PERMISSION.to_owned()],
+        ..from_reason(denied)
+    }
+}
+
 fn failure_of(error: &ProxyError) -> Failure {
     let reason = error.reason();
     let mut failure = from_reason(reason);
     failure.violations = reason.violations();
-    if reason.code() == ErrorCode::RateLimitedLocal {
-        failure.retry_after = Some(std::time::Duration::from_secs(1));
+    if let ProxyError::Refused(Error::RateLimited(seconds)) = error {
+        failure.retry_after = Some(Duration::from_secs(*seconds));
     }
     failure
 }
