@@ -269,6 +269,9 @@ pub struct RateLimit {
 /// Longest time of one execution (AK-414).
 pub const CALL_CEILING: Duration = Duration::from_secs(55);
 
+/// Shortest lifetime that settings may claim for a token: with less, each call would refresh.
+pub const SHORTEST_TOKEN_LIFE: Duration = Duration::from_secs(60);
+
 impl RequestPolicy {
     /// Reads the policy of a connection and lets the account only lower it.
     pub fn of(settings: &ConnectionSettings, api_config: &Map<String, Value>) -> Self {
@@ -460,7 +463,7 @@ impl Connection {
             .unwrap_or(true)
     }
 
-    /// Lifetime for providers that omit it (AK-113).
+    /// Lifetime for providers that omit it (AK-113), at least [`SHORTEST_TOKEN_LIFE`].
     pub fn default_expires_in(&self, pattern: Option<&AuthPattern>) -> Option<Duration> {
         self.settings
             .context
@@ -468,7 +471,7 @@ impl Connection {
             .and_then(number)
             .map(u64::from)
             .or_else(|| Self::oauth(pattern)?.default_expires_in)
-            .map(Duration::from_secs)
+            .map(|seconds| Duration::from_secs(seconds).max(SHORTEST_TOKEN_LIFE))
     }
 }
 

@@ -105,6 +105,24 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("api_calls").await, 3);
     }
 
+    /// Part of AK-113: a connection's `expires_in` stands in for the provider's, and one of nothing does not
+    /// make each call a refresh.
+    async fn a_lifetime_of_the_connection_has_a_lower_bound(test: TestDb) {
+        let app = App::started(&test).await;
+        app.upstream.chaos(json!({"omit_expires_in": true})).await;
+        for (expires_in, seconds) in [(600, 600), (0, 60)] {
+            let name = format!("life-{expires_in}");
+            let connection = app.oauth_with(&name, app.oauth_pattern(), json!({"expires_in": expires_in}), |_| {}).await;
+            let id = app.connected(&connection, "ada").await;
+            let end = app.kit.ctx().clock.now().plus(Duration::from_secs(seconds));
+            assert_eq!(app.read(id).await.token_expires_at, Some(end), "{expires_in}");
+            for _ in 0..3 {
+                assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
+            }
+        }
+        assert_eq!(app.upstream.counter("refreshes").await, 0);
+    }
+
     /// Part of AK-226, AK-457: a provider that says 401 to a fresh token too is passed through, and the
     /// account stays active, since its grant was not refused.
     async fn a_second_401_is_passed_through(test: TestDb) {
