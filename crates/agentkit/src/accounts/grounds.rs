@@ -3,7 +3,7 @@
 use super::{Account, AccountStatus};
 use crate::{
     AgentKit, Error,
-    connections::{AuthMode, Connection},
+    connections::{AuthMode, Connection, SmartSettings},
     error::Result,
     providers::{AuthKind, AuthPattern, PostAuthHook, Provider},
     template::{self, Values},
@@ -13,7 +13,7 @@ use keystead_oauth::TokenPaths;
 use keystead_store::entities::connected_accounts::{self, AccountRow};
 use keystead_types::{ConnectedAccountId, EnvironmentId, Timestamp};
 use serde_json::{Map, Value};
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 /// One account with all that decides how a call is made.
 pub struct Grounds {
@@ -157,7 +157,7 @@ impl Grounds {
             extra.push(("redirect_uri".to_owned(), redirect_uri.to_owned()));
         }
         if self.pattern.is_mcp {
-            extra.push(("resource".to_owned(), self.base_url().to_owned()));
+            extra.push(("resource".to_owned(), self.base_url().into_owned()));
         }
         extra
     }
@@ -167,17 +167,20 @@ impl Grounds {
         wanted_scopes(&self.connection, &self.pattern, &self.account)
     }
 
-    /// Base URL template of calls.
-    pub(crate) fn base_url(&self) -> &str {
-        self.connection
-            .settings
-            .resolved_proxy_url
-            .as_deref()
+    /// Base URL template of calls. A SMART on FHIR connection names the server itself (AK-124).
+    pub(crate) fn base_url(&self) -> Cow<'_, str> {
+        let settings = &self.connection.settings;
+        if let Some(url) = settings.smart.as_ref().and_then(SmartSettings::base_url) {
+            return url.into();
+        }
+        let resolved = settings.resolved_proxy_url.as_deref();
+        resolved
             .or_else(|| {
-                let own = self.connection.settings.base_url();
+                let own = settings.base_url();
                 own.filter(|_| self.connection.kind == AuthKind::ApiKey)
             })
             .unwrap_or(&self.provider.proxy_url)
+            .into()
     }
 
     /// Values for URL and header templates (AK-012): the developer's settings win over what the

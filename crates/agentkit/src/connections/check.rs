@@ -1,7 +1,7 @@
 //! Rules that connection settings must keep (AK-105, AK-110, AK-124).
 
-use super::ConnectionSettings;
-use crate::{Error, error::Result};
+use super::{ConnectionSettings, SmartSettings};
+use crate::{Error, error::Result, providers::check_proxy_url};
 
 /// Parameters of the authorization request that only the server sets (AK-124).
 const RESERVED: &[&str] = &[
@@ -59,6 +59,16 @@ pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
             if !legal {
                 return Err(Error::field(field, "must be an http(s) URL"));
             }
+        }
+    }
+    if let Some(base) = settings.smart.as_ref().and_then(SmartSettings::base_url) {
+        // SECURITY: the credential goes there, so nothing of it may be filled in by a user.
+        let legal = !base.contains("{{") && check_proxy_url(&base, true).is_ok();
+        if !legal {
+            return Err(Error::field(
+                "extensions.smart.domain",
+                "must be a host or an https URL without query",
+            ));
         }
     }
     if let Some(outside) = settings

@@ -154,6 +154,18 @@ pub struct SmartSettings {
     pub domain: String,
 }
 
+impl SmartSettings {
+    /// Base URL of calls; a bare host is reached over HTTPS.
+    pub(crate) fn base_url(&self) -> Option<String> {
+        let domain = set(Some(&self.domain))?;
+        Some(if domain.contains("://") {
+            domain.to_owned()
+        } else {
+            format!("https://{domain}")
+        })
+    }
+}
+
 /// Google domain-wide delegation settings.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct GoogleDwdSettings {

@@ -235,7 +235,7 @@ impl AgentKit {
         let verifier = secrets.verifier.map(Secret::new);
         let paths = token_paths(&grounds.pattern);
         let extra: Vec<(String, String)> = if grounds.pattern.is_mcp {
-            vec![("resource".to_owned(), grounds.base_url().to_owned())]
+            vec![("resource".to_owned(), grounds.base_url().into_owned())]
         } else {
             Vec::new()
         };

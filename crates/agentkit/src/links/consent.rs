@@ -267,7 +267,7 @@ fn authorize_url(
         put("aud", &smart.aud);
     }
     if grounds.pattern.is_mcp {
-        put("resource", grounds.base_url());
+        put("resource", &grounds.base_url());
     }
     let optional: Option<Vec<String>> = settings.optional_scopes.as_ref().map(|optional| {
         let chosen = grounds.account.scope_selection.as_ref();

@@ -320,7 +320,7 @@ fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url>
     } else {
         &[]
     };
-    target::resolve(base, &values, allowed, path, query).map_err(|error| match error {
+    target::resolve(&base, &values, allowed, path, query).map_err(|error| match error {
         TargetError::Template(error) => Error::Template(error),
         TargetError::Path(why) => Error::TargetNotAllowed(why.to_owned()),
     })

@@ -1,19 +1,22 @@
 //! Raw calls through the proxy (AK-450..AK-472).
 
-use crate::fixture::{Answer, App, NOW, call, named, object, of_user, provider_input, send};
+use crate::fixture::{Answer, App, NOW, call, named, object, of_user, param, provider_input, send};
 use axum::{Router, body::Body, routing::any};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use keystead_agentkit::{
+    Error,
     accounts::{AccountPatch, CredentialInput, NewAccount},
-    connections::Connection,
+    connections::{Connection, ConnectionPatch, ConnectionSettings, SmartSettings},
     providers::CustomProviderPatch,
     proxy::{ProxyBody, ProxyCall, ProxyError},
 };
 use keystead_net::{Policy, RequestBody};
-use keystead_sandbox::{API_KEY, BASIC_PASSWORD, BASIC_USER, STATIC_TOKEN};
+use keystead_sandbox::{
+    API_KEY, BASIC_PASSWORD, BASIC_USER, CLIENT_ID, CLIENT_SECRET, STATIC_TOKEN,
+};
 use keystead_store::agentkit::ToolCall;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ConnectedAccountId, ErrorCode};
@@ -329,7 +332,7 @@ on_both_engines! {
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 
-    /// AK-454, part of AK-112, part of AK-114: a limit of the connection holds for all its accounts together.
+    /// AK-454, part of AK-112, AK-114: a limit of the connection holds for all its accounts together.
     async fn a_rate_limit_queues_and_then_refuses(test: TestDb) {
         let app = App::started(&test).await;
         let limits = json!({"rate_limiting": {"requests_per_minute": 1, "burst_limit": 4}});
@@ -354,9 +357,37 @@ on_both_engines! {
         assert!((1..=4).contains(&passed), "{passed}");
         for error in ends.into_iter().filter_map(Result::err) {
             assert_eq!((error.http_status(), error.reason().code()), (429, ErrorCode::RateLimitedLocal));
+            // The first place is free a minute after the burst, and two seconds of it went by in the queue.
+            assert!(matches!(error, ProxyError::Refused(Error::RateLimited(30..=58))), "{error}");
         }
+        let rows = [logged(&app, ada).await, logged(&app, bo).await].concat();
+        let refused = rows.iter().filter(|row| (row.status.as_str(), row.error_code.as_str()) == ("platform_error", "RATE_LIMITED_LOCAL"));
+        assert_eq!((rows.len(), refused.count()), (40, 40 - passed));
         assert_eq!(app.upstream.counter("api_calls").await, passed as u64);
         assert!(call_both(1).await.iter().all(Result::is_err));
+    }
+
+    /// AK-124: calls of a SMART on FHIR connection go to the server that the connection names.
+    async fn a_smart_connection_calls_its_own_server(test: TestDb) {
+        let app = App::started(&test).await;
+        let input = provider_input("Fhir", &app.oauth_pattern(), "https://fhir.example.com");
+        let provider = app.kit.create_custom_provider(app.env, &app.actor, input).await.unwrap();
+        let connection = app.connection_of(&provider, "sandbox", json!({})).await;
+        let smart = |domain: &str| Some(SmartSettings { aud: "https://fhir.test/r4".to_owned(), domain: domain.to_owned() });
+        let connection = app.configure(connection, CLIENT_ID, CLIENT_SECRET, |settings| settings.smart = smart(&app.api())).await;
+        let link = app.link("sandbox", "ada").await;
+        let consent = app.kit.begin_consent(app.env, &link).await.unwrap();
+        assert_eq!(param(&consent.url, "aud").as_deref(), Some("https://fhir.test/r4"));
+        let id = app.connected(&connection, "ada").await;
+        let answer = app.get(id, "/me").await.unwrap();
+        assert_eq!((answer.status, &answer.json()["principal"]["subject"]), (200, &json!("u-ada")));
+
+        for domain in ["https://{{domain}}/r4", "http://fhir.test", "user@fhir.test", "fhir.test/r4?x=1", "fhir test"] {
+            let settings = ConnectionSettings { smart: smart(domain), ..connection.settings.clone() };
+            let patch = ConnectionPatch { settings: Some(settings), ..ConnectionPatch::default() };
+            let refused = app.kit.update_connection(app.env, &app.actor, connection.id, patch).await;
+            assert!(matches!(refused, Err(Error::Invalid(_))), "{domain}");
+        }
     }
 
     /// Part of AK-115: what may be repeated is, as often as the connection says.
