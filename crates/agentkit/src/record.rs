@@ -57,6 +57,25 @@ pub(crate) async fn account_event(
     emit(tx, ctx, event.kind(), account, data(account, connection)).await
 }
 
+/// Emits `oauth_succeeded`. `other_account` says that another account of the provider consented than
+/// the one before (4.2.3).
+pub(crate) async fn oauth_succeeded(
+    tx: &mut Tx,
+    ctx: &Context,
+    account: &Account,
+    connection: &Connection,
+    detail: &str,
+    other_account: bool,
+) -> Result<()> {
+    let kind = AccountEvent::OauthSucceeded.kind();
+    history(tx, ctx, account.id, kind, detail).await?;
+    let mut data = data(account, connection);
+    if other_account {
+        data.insert("provider_account_changed".to_owned(), json!(true));
+    }
+    emit(tx, ctx, kind, account, data).await
+}
+
 /// Emits `status_updated` when the state changed (AK-621); never for a new account.
 pub(crate) async fn status_change(
     tx: &mut Tx,

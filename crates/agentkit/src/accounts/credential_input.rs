@@ -94,6 +94,8 @@ impl CredentialInput {
                 },
                 AuthKind::Oauth | AuthKind::SmartFhir | AuthKind::TrelloOauth1,
             ) => {
+                // Whose tokens these are is not known.
+                credential.provider_subject.clear();
                 set(&mut credential.access_token, access_token);
                 if !refresh_token.is_empty() {
                     credential.refresh_token = refresh_token;

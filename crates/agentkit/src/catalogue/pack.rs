@@ -79,6 +79,7 @@ struct PackOption {
 struct PackOauth {
     authorize_url: Option<String>,
     token_url: Option<String>,
+    issuer: Option<String>,
     userinfo_url: Option<String>,
     revocation_url: Option<String>,
     revocation_scope: Option<RevocationScope>,
@@ -202,6 +203,7 @@ impl From<PackOauth> for OauthSettings {
             authorize_uri: oauth.authorize_url,
             token_uri: oauth.token_url,
             refresh_uri: None,
+            issuer: oauth.issuer,
             user_info_uri: oauth.userinfo_url,
             revocation_uri: oauth.revocation_url,
             revocation_scope: oauth.revocation_scope,

@@ -1,6 +1,9 @@
 //! The browser comes back from the provider (AK-309..AK-311, AK-320, AK-321).
 
-use super::{MAX_VERIFY_ATTEMPTS, VERIFICATION_LIFETIME, consent::FlowSecrets, purpose};
+use super::{
+    MAX_VERIFY_ATTEMPTS, VERIFICATION_LIFETIME, consent::FlowSecrets, consenter::ProviderAccount,
+    purpose,
+};
 use crate::{
     AgentKit, Error,
     accounts::{AccountStatus, Grounds, token_paths},
@@ -20,9 +23,10 @@ use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 use url::Url;
 
-/// Time for the code exchange (AK-309).
+/// Time for the code exchange, and for asking who consented (AK-309).
 pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a flow ended.
@@ -39,6 +43,10 @@ pub enum CallbackEnd {
 /// Why a flow did not end well. Nothing of the account changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
+    /// The answer names another issuer than the connector (RFC 9207): its code may belong to a
+    /// server that is not the one asked.
+    #[error("the answer comes from another authorization server")]
+    WrongIssuer,
     /// Unknown, used or foreign state, or another browser.
     #[error("the authorization was not started in this browser or was finished already")]
     InvalidState,
@@ -80,6 +88,8 @@ pub(crate) struct PendingGrant {
     pub(crate) credential: Credential,
     pub(crate) expires_at: Option<i64>,
     pub(crate) account_values: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) consenter: Option<ProviderAccount>,
 }
 
 /// What the exchange gave.
@@ -87,6 +97,18 @@ struct Granted {
     credential: Credential,
     expires_at: Option<Timestamp>,
     account_values: Map<String, Value>,
+    consenter: Option<ProviderAccount>,
+}
+
+impl Granted {
+    fn into_pending(self) -> PendingGrant {
+        PendingGrant {
+            credential: self.credential,
+            expires_at: self.expires_at.map(Timestamp::as_micros),
+            account_values: self.account_values,
+            consenter: self.consenter,
+        }
+    }
 }
 
 /// What proves the consent.
@@ -112,7 +134,7 @@ impl AgentKit {
         parameters: &str,
     ) -> Result<CallbackEnd> {
         let browser = browser.ok_or(CallbackError::InvalidState)?;
-        let (state, outcome) = self.read_answer(env, connection, parameters).await?;
+        let (state, outcome, issuer) = self.read_answer(env, connection, parameters).await?;
         let flow = self.redeem(env, connection, &state, browser).await?;
         let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), flow.link_id).await?;
         let link = link.ok_or(CallbackError::SessionExpired)?;
@@ -125,6 +147,9 @@ impl AgentKit {
             other => CallbackError::Other(other),
         })?;
         let granted = match outcome {
+            _ if link.grounds.is_foreign_issuer(issuer.as_deref()) => {
+                Err(CallbackError::WrongIssuer)
+            }
             Ok(Proof::Code(code)) => {
                 self.exchange_code(env, &link.grounds, &flow, &code, parameters)
                     .await
@@ -158,7 +183,11 @@ impl AgentKit {
         env: EnvironmentId,
         connection: ConnectionId,
         parameters: &str,
-    ) -> Result<(Secret<String>, std::result::Result<Proof, Denial>)> {
+    ) -> Result<(
+        Secret<String>,
+        std::result::Result<Proof, Denial>,
+        Option<String>,
+    )> {
         let kind = match self.connection(env, connection).await {
             Ok(connection) => connection.kind,
             Err(Error::ConnectionNotFound(_)) => return Err(CallbackError::InvalidState),
@@ -167,10 +196,11 @@ impl AgentKit {
         let unreadable = |_| CallbackError::InvalidState;
         if kind == AuthKind::TrelloOauth1 {
             let callback = oauth1::Callback::parse(parameters).map_err(unreadable)?;
-            Ok((callback.state, callback.outcome.map(Proof::Verifier)))
+            Ok((callback.state, callback.outcome.map(Proof::Verifier), None))
         } else {
             let callback = Callback::parse(parameters).map_err(unreadable)?;
-            Ok((callback.state, callback.outcome.map(Proof::Code)))
+            let outcome = callback.outcome.map(Proof::Code);
+            Ok((callback.state, outcome, callback.issuer))
         }
     }
 
@@ -232,6 +262,7 @@ impl AgentKit {
         let secrets: FlowSecrets = self
             .open_sealed(env, Sealed::Flow(&id), &flow.sealed)
             .await?;
+        let deadline = Instant::now() + EXCHANGE_TIMEOUT;
         let verifier = secrets.verifier.map(Secret::new);
         let paths = token_paths(&grounds.pattern);
         let extra: Vec<(String, String)> = if grounds.pattern.is_mcp {
@@ -275,7 +306,11 @@ impl AgentKit {
             }
             None => Map::new(),
         };
-        Ok(self.granted(grounds, flow, tokens, client, account_values))
+        let left = deadline.saturating_duration_since(Instant::now());
+        let consenter = self
+            .provider_account(grounds, &account_values, &tokens, left)
+            .await;
+        Ok(self.granted(grounds, flow, tokens, client, account_values, consenter))
     }
 
     async fn exchange_verifier(
@@ -296,6 +331,7 @@ impl AgentKit {
             credential,
             expires_at: None,
             account_values: Map::new(),
+            consenter: None,
         })
     }
 
@@ -306,6 +342,7 @@ impl AgentKit {
         tokens: TokenResponse,
         client: GrantClient,
         account_values: Map<String, Value>,
+        consenter: Option<ProviderAccount>,
     ) -> Granted {
         let lifetime = tokens.expires_in.or_else(|| {
             grounds
@@ -325,10 +362,14 @@ impl AgentKit {
             .unwrap_or(&grounds.credential.domain)
             .clone_into(&mut credential.domain);
         credential.client = Some(client);
+        if let Some(consenter) = &consenter {
+            credential.provider_subject.clone_from(&consenter.subject);
+        }
         Granted {
             credential,
             expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
             account_values,
+            consenter,
         }
     }
 
@@ -374,11 +415,7 @@ impl AgentKit {
         request: &Secret<String>,
     ) -> Result<()> {
         let (ctx, now, id) = (self.ctx(), self.ctx().clock.now(), grounds.account.id);
-        let pending = PendingGrant {
-            credential: granted.credential,
-            expires_at: granted.expires_at.map(Timestamp::as_micros),
-            account_values: granted.account_values,
-        };
+        let pending = granted.into_pending();
         let row = PendingGrantRow {
             link_id: link.id,
             account_id: id,
@@ -428,11 +465,7 @@ impl AgentKit {
         grounds: &Arc<Grounds>,
         granted: Granted,
     ) -> Result<()> {
-        let pending = PendingGrant {
-            credential: granted.credential,
-            expires_at: granted.expires_at.map(Timestamp::as_micros),
-            account_values: granted.account_values,
-        };
+        let pending = granted.into_pending();
         let mut tx = self.ctx().db.begin(env).await?;
         let account = grounds.account.clone();
         let event = AccountEvent::OauthTokensFetched;
@@ -458,6 +491,16 @@ impl AgentKit {
         self.snapshots().forget(env, account.id);
         self.revoke_dropped(grounds, &dropped).await;
         Ok(())
+    }
+}
+
+impl Grounds {
+    /// SECURITY: stops mix-up attacks. Providers that do not name themselves are let through, since
+    /// most do not; the callback's address is the connection's own anyway.
+    fn is_foreign_issuer(&self, named: Option<&str>) -> bool {
+        let oauth = self.pattern.oauth_config.as_ref();
+        let expected = oauth.and_then(|oauth| oauth.issuer.as_deref());
+        matches!((expected, named), (Some(expected), Some(named)) if expected != named)
     }
 }
 

@@ -63,7 +63,7 @@ impl Grounds {
         self.endpoint_with(template, &self.template_values())
     }
 
-    fn endpoint_with(
+    pub(super) fn endpoint_with(
         &self,
         template: &str,
         values: &Values,

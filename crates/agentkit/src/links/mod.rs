@@ -6,6 +6,7 @@
 
 mod callback;
 mod consent;
+mod consenter;
 mod create;
 mod form;
 mod hooks;

@@ -5,7 +5,7 @@ use crate::{
     AgentKit, Error,
     accounts::{Account, AccountStatus, Grounds},
     error::Result,
-    record::{self, AccountEvent},
+    record,
     vault::Sealed,
 };
 use keystead_identity::Actor;
@@ -175,8 +175,17 @@ impl AgentKit {
         let mut account = grounds.account.clone();
         account.status = AccountStatus::Active;
         account.token_expires_at = expires_at;
-        let event = AccountEvent::OauthSucceeded;
-        record::account_event(tx, ctx, event, &account, &grounds.connection, "").await?;
+        let before = &grounds.credential.provider_subject;
+        let other = grant
+            .consenter
+            .as_ref()
+            .is_some_and(|consenter| consenter.is_other_than(before));
+        let detail = match &grant.consenter {
+            Some(who) if other => format!("by {}, another account than before", who.label),
+            Some(who) => format!("by {}", who.label),
+            None => String::new(),
+        };
+        record::oauth_succeeded(tx, ctx, &account, &grounds.connection, &detail, other).await?;
         record::status_change(
             tx,
             ctx,

@@ -337,6 +337,9 @@ pub struct OauthSettings {
     /// Token endpoint for refreshes where it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_uri: Option<String>,
+    /// How the provider names itself in its answers (RFC 9207); compared when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// Who am I.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_info_uri: Option<String>,

@@ -10,6 +10,7 @@ mod accounts;
 mod addressing;
 mod concurrent_changes;
 mod connections;
+mod consenter;
 mod fixture;
 mod forms;
 mod grants;

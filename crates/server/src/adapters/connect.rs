@@ -242,7 +242,9 @@ impl HostedConnect {
             Err(_) => "The service".to_owned(),
         };
         match error {
-            CallbackError::InvalidState => ConnectError::InvalidState,
+            CallbackError::InvalidState | CallbackError::WrongIssuer => {
+                ConnectError::InvalidState
+            }
             CallbackError::SessionExpired => ConnectError::SessionExpired,
             CallbackError::Denied(denial) => ConnectError::Provider {
                 code: denial.code,
