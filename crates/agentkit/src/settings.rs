@@ -19,6 +19,8 @@ pub struct Settings {
     pub allowed_verify_urls: Vec<String>,
     /// Lifetime of links in seconds (AK-302).
     pub link_seconds: u64,
+    /// Whether details of providers' errors are wanted (DB-123).
+    pub detailed_error_logging: bool,
 }
 
 /// Who confirms that the right user consented.
@@ -40,6 +42,7 @@ impl Default for Settings {
             default_user_verify_url: String::new(),
             allowed_verify_urls: Vec::new(),
             link_seconds: 3600,
+            detailed_error_logging: false,
         }
     }
 }
@@ -58,6 +61,25 @@ impl Settings {
                 .iter()
                 .any(|allowed| covers(allowed, url))
     }
+}
+
+/// SECURITY: what the browser carries there decides who is connected, so nobody on the way may read it.
+/// Plain http is for the developer's own machine, and for environments that are for trying out (AK-325).
+pub(crate) fn check_verify_url(field: &str, url: &str, is_production: bool) -> Result<()> {
+    let parsed = url::Url::parse(url).map_err(|_| Error::field(field, "must be a URL"))?;
+    let loopback = match parsed.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if is_production && parsed.scheme() != "https" && !loopback {
+        return Err(Error::field(
+            field,
+            "must start with https:// in a production environment",
+        ));
+    }
+    Ok(())
 }
 
 fn covers(allowed: &str, url: &str) -> bool {
@@ -99,14 +121,24 @@ impl AgentKit {
                 "cannot be switched off in a production environment",
             ));
         }
-        let urls = settings
-            .allowed_verify_urls
-            .iter()
-            .chain(Some(&settings.default_user_verify_url).filter(|url| !url.is_empty()));
-        for url in urls {
-            if url::Url::parse(url).is_err() {
-                return Err(Error::field("user_verify_url", "must be a URL"));
-            }
+        let default = Some(&settings.default_user_verify_url).filter(|url| !url.is_empty());
+        for (field, url) in default
+            .map(|url| ("default_user_verify_url", url))
+            .into_iter()
+            .chain(
+                settings
+                    .allowed_verify_urls
+                    .iter()
+                    .map(|url| ("allowed_user_verify_urls", url)),
+            )
+        {
+            check_verify_url(field, url, is_production)?;
+        }
+        if settings.link_lifetime().as_secs() != settings.link_seconds {
+            return Err(Error::field(
+                "link_lifetime_seconds",
+                "must be 60 to 604800",
+            ));
         }
         let document = serde_json::to_value(settings).map_err(Internal::new)?;
         let mut tx = self.ctx().db.begin(env).await?;

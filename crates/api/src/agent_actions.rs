@@ -27,7 +27,7 @@ pub(crate) async fn get(
     }))
 }
 
-/// Changes the verification mode of one of the caller's environments.
+/// Changes the settings that are sent of one of the caller's environments.
 pub(crate) async fn update(
     app: &App,
     caller: &Caller,
@@ -41,6 +41,9 @@ pub(crate) async fn update(
     let mut settings = app.agentkit.settings(id).await.map_err(failed)?;
     if let Some(mode) = mode(sent.user_verify_mode()) {
         settings.verification = mode;
+    }
+    if let Some(detailed) = sent.detailed_error_logging {
+        settings.detailed_error_logging = detailed;
     }
     let production = environment.kind == EnvironmentKind::Production;
     app.agentkit
@@ -69,6 +72,6 @@ fn config(settings: &Settings) -> pb::AgentActionsConfig {
     };
     pb::AgentActionsConfig {
         user_verify_mode: mode.into(),
-        detailed_error_logging: None,
+        detailed_error_logging: Some(settings.detailed_error_logging),
     }
 }

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, async_trait};
 pub(crate) struct Environments(pub(crate) App);
 
 /// An id that cannot be one of ours is the id of nothing.
-fn environment_id(id: &str) -> Result<EnvironmentId, Status> {
+pub(crate) fn environment_id(id: &str) -> Result<EnvironmentId, Status> {
     id.parse().map_err(|_| failed(Error::NotFound))
 }
 

@@ -14,6 +14,7 @@ mod connected_account_extensions;
 mod connected_accounts;
 mod connections;
 mod convert;
+mod environment_extensions;
 mod environments;
 mod members;
 mod organizations;
@@ -41,7 +42,10 @@ pub struct App {
 
 /// All services.
 pub fn routes(app: App) -> Routes {
-    use extensions::connected_account_extension_service_server::ConnectedAccountExtensionServiceServer;
+    use extensions::{
+        connected_account_extension_service_server::ConnectedAccountExtensionServiceServer,
+        environment_extension_service_server::EnvironmentExtensionServiceServer,
+    };
     use v1::{
         clients::client_service_server::ClientServiceServer,
         connected_accounts::connected_account_service_server::ConnectedAccountServiceServer,
@@ -63,6 +67,9 @@ pub fn routes(app: App) -> Routes {
         .add_service(ConnectionServiceServer::new(connections::Connections(
             app.clone(),
         )))
+        .add_service(EnvironmentExtensionServiceServer::new(
+            environment_extensions::EnvironmentExtensions(app.clone()),
+        ))
         .add_service(EnvironmentServiceServer::new(environments::Environments(
             app.clone(),
         )))

@@ -6,10 +6,10 @@ use crate::{
     accounts::{Account, AccountKey, Grounds, NewAccount},
     error::Result,
     record::{self, AccountEvent},
-    settings::Verification,
+    settings::{Verification, check_verify_url},
 };
 use keystead_crypto::{TokenHash, random_token};
-use keystead_identity::Actor;
+use keystead_identity::{Actor, environments::EnvironmentKind};
 use keystead_store::entities::auth_links::{self, LinkRow};
 use keystead_types::{AuthRequestId, ConnectionId, EnvironmentId, Secret, Timestamp};
 use std::sync::Arc;
@@ -102,6 +102,12 @@ impl AgentKit {
     ) -> Result<CreatedLink> {
         grounds.connection.require_usable(&grounds.provider)?;
         let settings = self.settings(env).await?;
+        if !verify_url.is_empty() {
+            let site = self.ctx().site(env).await?;
+            let production =
+                site.is_some_and(|site| site.environment.kind == EnvironmentKind::Production);
+            check_verify_url("user_verify_url", &verify_url, production)?;
+        }
         if !verify_url.is_empty() && !settings.allows_verify_url(&verify_url) {
             return Err(Error::field(
                 "user_verify_url",

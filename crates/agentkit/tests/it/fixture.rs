@@ -155,9 +155,17 @@ impl App {
     }
 
     pub(crate) async fn another_environment(&self, name: &str) -> EnvironmentId {
+        self.environment(name, EnvironmentKind::Development).await
+    }
+
+    pub(crate) async fn production(&self) -> EnvironmentId {
+        self.environment("Live", EnvironmentKind::Production).await
+    }
+
+    async fn environment(&self, name: &str, kind: EnvironmentKind) -> EnvironmentId {
         let command = CreateEnvironment {
             display_name: name.to_owned(),
-            kind: EnvironmentKind::Development,
+            kind,
             region: None,
             authentication_mode: AuthenticationMode::Modular,
         };

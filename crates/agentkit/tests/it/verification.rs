@@ -1,17 +1,19 @@
 //! Who consented is confirmed (AK-320..AK-326).
 
 use crate::{
-    fixture::{App, by_id, named, param, parts},
+    fixture::{App, by_id, named, param, parts, provider_input},
     links::{acts_for, begin, finish, request_of, verified, verify, waiting},
 };
 use keystead_agentkit::{
     Error,
     accounts::AccountStatus,
+    connections::{AuthMode, NewConnection},
     links::{CallbackEnd, NewLink},
     settings::{Settings, Verification},
 };
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::Secret;
+use serde_json::{Map, json};
 use std::time::Duration;
 
 on_both_engines! {
@@ -135,6 +137,36 @@ on_both_engines! {
         create(verified("ada")).await.unwrap();
         let evil = NewLink { user_verify_url: "https://evil.example.com/user".to_owned(), ..verified("ada") };
         assert!(matches!(create(evil).await, Err(Error::Invalid(_))));
+    }
+
+    /// AK-325: in production nobody on the way may read the request; on the own machine and for trying out, http works.
+    async fn plain_http_is_not_for_production(test: TestDb) {
+        let app = App::started(&test).await;
+        app.oauth().await;
+        let link = |url: &str| NewLink { user_verify_url: url.to_owned(), ..verified("ada") };
+        let (http, local, https) = ("http://app.example.com/v", "http://localhost:3000/v", "https://app.example.com/v");
+        for url in [http, local, https] {
+            app.kit.create_link(app.env, &app.actor, link(url)).await.unwrap();
+        }
+        let live = app.production().await;
+        let provider = provider_input("Sandbox", &json!({"type": "BEARER", "fields": []}), &app.api());
+        let provider = app.kit.create_custom_provider(live, &app.actor, provider).await.unwrap();
+        let new = NewConnection {
+            provider_key: provider.identifier, kind: None, key_id: Some("sandbox".to_owned()), context: Map::new(), auth_mode: AuthMode::User,
+        };
+        app.kit.create_connection(live, &app.actor, new).await.unwrap();
+        for (url, allowed) in [(http, false), (local, true), (https, true)] {
+            let made = app.kit.create_link(live, &app.actor, link(url)).await;
+            assert_eq!(made.is_ok(), allowed, "{url}: {made:?}");
+            for settings in [
+                Settings { default_user_verify_url: url.to_owned(), ..Settings::default() },
+                Settings { allowed_verify_urls: vec![url.to_owned()], ..Settings::default() },
+            ] {
+                let stored = app.kit.update_settings(live, &app.actor, true, &settings).await;
+                assert_eq!(stored.is_ok(), allowed, "{url}: {stored:?}");
+                app.kit.update_settings(live, &app.actor, true, &Settings::default()).await.unwrap();
+            }
+        }
     }
 
     /// AK-214: a disconnected account cannot be revived by a grant that was waiting.

@@ -242,9 +242,7 @@ impl HostedConnect {
             Err(_) => "The service".to_owned(),
         };
         match error {
-            CallbackError::InvalidState | CallbackError::WrongIssuer => {
-                ConnectError::InvalidState
-            }
+            CallbackError::InvalidState | CallbackError::WrongIssuer => ConnectError::InvalidState,
             CallbackError::SessionExpired => ConnectError::SessionExpired,
             CallbackError::Denied(denial) => ConnectError::Provider {
                 code: denial.code,

@@ -14,6 +14,7 @@ mod rpc;
 mod sign_in;
 mod trouble;
 mod verification;
+mod verification_links;
 mod words;
 
 pub use login::{DashboardLogin, LoginError, SignedIn};
@@ -52,6 +53,10 @@ pub(crate) fn router(deps: &Deps) -> Router {
         .route(
             "/dashboard/{env}/verification",
             get(verification::show).post(verification::save),
+        )
+        .route(
+            "/dashboard/{env}/verification/links",
+            post(verification_links::save),
         )
         .nest("/dashboard/{env}/connectors", connectors::routes())
         .nest("/dashboard/{env}/connections", connections::routes())

@@ -3,7 +3,10 @@
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use keystead_proto::{
     ExplicitFields,
-    extensions::connected_account_extension_service_client::ConnectedAccountExtensionServiceClient,
+    extensions::{
+        connected_account_extension_service_client::ConnectedAccountExtensionServiceClient,
+        environment_extension_service_client::EnvironmentExtensionServiceClient,
+    },
 };
 use keystead_types::Secret;
 use std::task::{Context, Poll};
@@ -103,6 +106,11 @@ impl InProcess {
     /// Ours beyond the wire of the official clients.
     pub(crate) fn account_extensions(&self) -> ConnectedAccountExtensionServiceClient<Self> {
         ConnectedAccountExtensionServiceClient::new(self.clone())
+    }
+
+    /// Ours beyond the wire of the official clients.
+    pub(crate) fn environment_extensions(&self) -> EnvironmentExtensionServiceClient<Self> {
+        EnvironmentExtensionServiceClient::new(self.clone())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     desk::Desk,
     trouble::{Answer, Trouble},
+    verification_links,
 };
 use crate::{
     csrf::Posted,
@@ -17,16 +18,16 @@ use keystead_proto::v1::environments::{
 use tonic::Code;
 
 pub(super) async fn show(desk: Desk) -> Answer {
-    let config = load(&desk).await?.unwrap_or_default();
-    let form = form(
-        &desk,
-        config.user_verify_mode,
-        config.detailed_error_logging(),
-    );
-    Ok(html(
-        StatusCode::OK,
-        &page(&desk, config.user_verify_mode, form),
-    ))
+    let links = verification_links::form(&desk).await?;
+    Ok(html(StatusCode::OK, &page_with(&desk, links).await?))
+}
+
+/// The page with what is stored, and this form about links.
+pub(super) async fn page_with(desk: &Desk, links: Form) -> Result<Page, Trouble> {
+    let config = load(desk).await?.unwrap_or_default();
+    let mode = config.user_verify_mode;
+    let form = form(desk, mode, config.detailed_error_logging());
+    Ok(page(desk, mode, form, links))
 }
 
 pub(super) async fn save(desk: Desk, Posted(sent): Posted) -> Answer {
@@ -69,9 +70,10 @@ pub(super) async fn save(desk: Desk, Posted(sent): Posted) -> Answer {
                 config.detailed_error_logging(),
             );
             Trouble::from(status).blame(&mut form)?;
+            let links = verification_links::form(&desk).await?;
             Ok(html(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                &page(&desk, config.user_verify_mode, form),
+                &page(&desk, config.user_verify_mode, form, links),
             ))
         }
     }
@@ -133,7 +135,7 @@ fn form(desk: &Desk, mode: i32, detailed: bool) -> Form {
         )
 }
 
-fn page(desk: &Desk, mode: i32, form: Form) -> Page {
+fn page(desk: &Desk, mode: i32, form: Form, links: Form) -> Page {
     let mut page = desk.page("verification", "User verification");
     page.narrow = true;
     page.lead = "Makes sure that the person who gives consent at a provider is the user the link was made for.".into();
@@ -146,6 +148,11 @@ fn page(desk: &Desk, mode: i32, form: Form) -> Page {
     }
     page.blocks.push(Block::Card(Box::new(Card {
         body: CardBody::Form(form),
+        ..Card::default()
+    })));
+    page.blocks.push(Block::Card(Box::new(Card {
+        title: "Authorization links".to_owned(),
+        body: CardBody::Form(links),
         ..Card::default()
     })));
     page

@@ -684,3 +684,51 @@ async fn verification_begins_with_members_only_and_production_warns() {
     );
     assert!(config.detailed_error_logging());
 }
+
+/// Part of AK-302, part of AK-324, part of AK-325: what the page saves, and what it keeps of a refused form.
+#[tokio::test]
+async fn links_of_an_environment_are_set_up() {
+    let mut browser = TestBrowser::member();
+    let page = browser.get("/dashboard/env_1/verification").await;
+    let form = markup::forms(&page.body)
+        .into_iter()
+        .find(|form| form.action.ends_with("/verification/links"))
+        .unwrap();
+    let minutes = form
+        .fields
+        .iter()
+        .find(|(name, _)| name == "link_lifetime_seconds");
+    assert_eq!(minutes.unwrap().1, "60");
+    let action = form.action.clone();
+    let mut sent: Vec<(String, String)> = form.fields;
+    sent.retain(|(name, _)| name == "csrf");
+    assert_eq!(sent.len(), 1);
+    for (name, value) in [
+        ("link_lifetime_seconds", "1440"),
+        ("default_user_verify_url", "https://app.test/verify"),
+        (
+            "allowed_user_verify_urls",
+            "https://app.test/verify\nhttps://b.test",
+        ),
+    ] {
+        sent.push((name.to_owned(), value.to_owned()));
+    }
+    let saved = browser.post(&action, &sent).await;
+    assert_eq!(saved.location(), "/dashboard/env_1/verification?done=saved");
+    let settings = browser.world.links.lock().unwrap().clone().unwrap();
+    assert_eq!(settings.link_lifetime_seconds, 86_400);
+    assert_eq!(settings.default_user_verify_url, "https://app.test/verify");
+    assert_eq!(
+        settings.allowed_user_verify_urls,
+        ["https://app.test/verify", "https://b.test"]
+    );
+
+    let message = "allowed_user_verify_urls must start with https://";
+    *browser.world.refuse.lock().unwrap() = Some(tonic::Status::invalid_argument(message));
+    let refused = browser.post(&action, &sent).await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.body.contains("must start with https://")
+            && refused.body.contains("https://b.test")
+    );
+}

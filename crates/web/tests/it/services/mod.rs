@@ -6,14 +6,16 @@ mod account_extensions;
 mod accounts;
 mod clients;
 mod connections;
+mod environment_extensions;
 mod environments;
 mod providers;
 
 use keystead_proto::{
     ExplicitFields,
     extensions::{
-        ConnectedAccountHistoryEntry,
+        AgentLinkSettings, ConnectedAccountHistoryEntry,
         connected_account_extension_service_server::ConnectedAccountExtensionServiceServer,
+        environment_extension_service_server::EnvironmentExtensionServiceServer,
     },
     v1::{
         clients::{Client, client_service_server::ClientServiceServer},
@@ -52,6 +54,7 @@ pub(crate) struct World {
     pub(crate) history: Mutex<Vec<(String, ConnectedAccountHistoryEntry)>>,
     pub(crate) clients: Mutex<Vec<Client>>,
     pub(crate) verification: Mutex<Option<AgentActionsConfig>>,
+    pub(crate) links: Mutex<Option<AgentLinkSettings>>,
     pub(crate) writes: AtomicUsize,
     /// When set, the next call that writes is refused with it.
     pub(crate) refuse: Mutex<Option<Status>>,
@@ -68,6 +71,7 @@ impl World {
             .add_service(ConnectionServiceServer::new(handler.clone()))
             .add_service(ConnectedAccountServiceServer::new(handler.clone()))
             .add_service(ConnectedAccountExtensionServiceServer::new(handler.clone()))
+            .add_service(EnvironmentExtensionServiceServer::new(handler.clone()))
             .add_service(ClientServiceServer::new(handler));
         let never = |never: std::convert::Infallible| match never {};
         BoxCloneSyncService::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(
