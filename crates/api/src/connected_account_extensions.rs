@@ -67,4 +67,16 @@ impl ConnectedAccountExtensionService for ConnectedAccountExtensions {
             entries: entries.collect(),
         }))
     }
+
+    async fn list_missing_scopes(
+        &self,
+        request: Request<pb::ListMissingScopesRequest>,
+    ) -> Reply<pb::ListMissingScopesResponse> {
+        let (caller, message) = open(request)?;
+        let kit = &self.0.agentkit;
+        let missing_scopes = kit.missing_scopes(caller.env(), key(message.id)).await;
+        Ok(Response::new(pb::ListMissingScopesResponse {
+            missing_scopes: missing_scopes.map_err(failed)?,
+        }))
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
         connected_accounts::by_id, connection_settings, connections as convert, structs, total,
     },
     request::{Reply, explicit, open, required, small_page},
-    status::{Plain, failed, internal},
+    status::{Plain, failed},
 };
 use keystead_agentkit::{
     AgentKit, Error,
@@ -18,9 +18,9 @@ use keystead_proto::{
     ExplicitFields,
     v1::connections::{self as pb, connection_service_server::ConnectionService},
 };
-use keystead_store::entities::{agentkit, connections::ConnectionFilter};
+use keystead_store::entities::connections::ConnectionFilter;
 use keystead_types::{
-    ConnectionId, EnvironmentId, ErrorCode, Internal, PageRequest, PageSize, TestRequestId,
+    ConnectionId, EnvironmentId, ErrorCode, PageRequest, PageSize, TestRequestId,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -381,14 +381,11 @@ impl ConnectionService for Connections {
         let id = of_environment("", &message.connection_id)?;
         let unknown = || failed(Plain::new(ErrorCode::NotFound, "test request not found"));
         let test: TestRequestId = message.test_request_id.parse().map_err(|_| unknown())?;
-        let mut reader = self.0.ctx.db.read(caller.env());
-        let found = agentkit::find_test(&mut reader, id, test).await;
-        let found = found
-            .map_err(|error| internal(Internal::new(error)))?
-            .ok_or_else(unknown)?;
+        let found = self.kit().find_connection_test(caller.env(), id, test);
+        let found = found.await.map_err(failed)?.ok_or_else(unknown)?;
         let set = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(Response::new(pb::GetConnectionTestResultResponse {
-            status: convert::test_status(&found.status),
+            status: convert::test_status(found.status),
             user_info: None,
             error: set(found.error),
             error_description: set(found.error_description),

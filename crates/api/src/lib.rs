@@ -12,6 +12,7 @@ mod agent_actions;
 mod clients;
 mod connected_account_extensions;
 mod connected_accounts;
+mod connection_extensions;
 mod connections;
 mod convert;
 mod environment_extensions;
@@ -44,6 +45,7 @@ pub struct App {
 pub fn routes(app: App) -> Routes {
     use extensions::{
         connected_account_extension_service_server::ConnectedAccountExtensionServiceServer,
+        connection_extension_service_server::ConnectionExtensionServiceServer,
         environment_extension_service_server::EnvironmentExtensionServiceServer,
     };
     use v1::{
@@ -63,6 +65,9 @@ pub fn routes(app: App) -> Routes {
         ))
         .add_service(ConnectedAccountExtensionServiceServer::new(
             connected_account_extensions::ConnectedAccountExtensions(app.clone()),
+        ))
+        .add_service(ConnectionExtensionServiceServer::new(
+            connection_extensions::ConnectionExtensions(app.clone()),
         ))
         .add_service(ConnectionServiceServer::new(connections::Connections(
             app.clone(),

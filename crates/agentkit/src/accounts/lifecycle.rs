@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     AgentKit, Error,
-    connections::{AuthMode, Connection},
+    connections::{AuthMode, Connection, test_run},
     error::Result,
     providers::AuthKind,
     record::{self, AccountEvent},
@@ -250,6 +250,7 @@ impl AgentKit {
             if !auth_links::complete_link(&mut tx, link, now).await? {
                 return Err(Error::AuthRequestNotFound);
             }
+            test_run::passed(&mut tx, link, now).await?;
             void_flows(&mut tx, id, now).await?;
         }
         if sealed.is_some() {

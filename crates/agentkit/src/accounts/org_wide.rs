@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AgentKit, Error,
-    connections::{AuthMode, Connection},
+    connections::{AuthMode, Connection, test_run},
     error::Result,
     links::{CreatedLink, OpenLink},
     record::{self, AccountEvent},
@@ -261,6 +261,7 @@ impl AgentKit {
         if !auth_links::complete_link(&mut tx, link.row.id, now).await? {
             return Err(Error::AuthRequestNotFound);
         }
+        test_run::passed(&mut tx, link.row.id, now).await?;
         void_flows(&mut tx, id, now).await?;
         connected_accounts::set_status(&mut tx, id, account.status.as_str(), "", now).await?;
         let (event, connection) = (AccountEvent::Updated, &grounds.connection);

@@ -1,6 +1,6 @@
 //! How a connection is doing (AK-109, AK-117, AK-333).
 
-use super::RateLimit;
+use super::{RateLimit, TestRun};
 use crate::{
     AgentKit,
     accounts::{AccountKey, AccountStatus, connection_scopes, pattern_of},
@@ -39,6 +39,8 @@ pub struct ConnectionHealth {
     pub last_errors: Vec<ToolCall>,
     /// The limit that calls are held to, when there is one.
     pub rate_limit: Option<RateLimit>,
+    /// The last test, when there was one (AK-116).
+    pub last_test: Option<TestRun>,
 }
 
 /// Figures of calls.
@@ -115,6 +117,7 @@ impl AgentKit {
                 .take(LAST_ERRORS)
                 .collect(),
             rate_limit: RequestPolicy::of(&connection.settings, &Map::new()).rate_limit,
+            last_test: self.last_connection_test(env, id).await?,
         })
     }
 

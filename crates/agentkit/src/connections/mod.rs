@@ -6,9 +6,11 @@ mod check;
 mod health;
 mod model;
 mod service;
+pub(crate) mod test_run;
 
 pub use check::check_settings;
 pub use health::{CallFigures, ConnectionHealth};
 pub(crate) use model::stored_names;
 pub use model::*;
 pub use service::*;
+pub use test_run::{StartedTest, TestRun, TestStatus};

@@ -1,12 +1,13 @@
 //! The browser comes back from the provider (AK-309..AK-311, AK-320, AK-321).
 
 use super::{
-    MAX_VERIFY_ATTEMPTS, VERIFICATION_LIFETIME, consent::FlowSecrets, consenter::ProviderAccount,
-    purpose,
+    MAX_VERIFY_ATTEMPTS, OpenLink, VERIFICATION_LIFETIME, consent::FlowSecrets,
+    consenter::ProviderAccount, purpose,
 };
 use crate::{
     AgentKit, Error,
     accounts::{AccountStatus, Grounds, token_paths},
+    connections::test_run,
     providers::AuthKind,
     record::{self, AccountEvent},
     settings::Verification,
@@ -19,7 +20,7 @@ use keystead_store::entities::{
     auth_links::{self, FlowRow, LinkRow, PendingGrantRow},
     connected_accounts,
 };
-use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret, Timestamp};
+use keystead_types::{AuthRequestId, ConnectionId, EnvironmentId, Internal, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
@@ -167,11 +168,13 @@ impl AgentKit {
                 if let Err(CallbackError::Other(Error::AuthRequestNotFound)) = &settled {
                     // Another browser finished the link meanwhile; nobody will use these tokens.
                     self.revoke_unused(&link.grounds, &credential);
+                } else if let Err(error) = &settled {
+                    self.fail_test(env, link.row.id, error).await?;
                 }
                 settled
             }
             Err(error) => {
-                self.note_failure(env, &link.grounds, &error).await?;
+                self.note_failure(env, &link, &error).await?;
                 Err(error)
             }
         }
@@ -208,7 +211,7 @@ impl AgentKit {
     async fn note_failure(
         &self,
         env: EnvironmentId,
-        grounds: &Grounds,
+        link: &OpenLink,
         error: &CallbackError,
     ) -> Result<()> {
         let mut tx = self.ctx().db.begin(env).await?;
@@ -216,11 +219,26 @@ impl AgentKit {
         record::history(
             &mut tx,
             self.ctx(),
-            grounds.account.id,
+            link.grounds.account.id,
             kind,
             &error.to_string(),
         )
         .await?;
+        let now = self.ctx().clock.now();
+        test_run::failed(&mut tx, link.row.id, error, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// A grant that could not be stored is the end of a test, too (AK-116).
+    async fn fail_test(
+        &self,
+        env: EnvironmentId,
+        link: AuthRequestId,
+        error: &CallbackError,
+    ) -> Result<()> {
+        let mut tx = self.ctx().db.begin(env).await?;
+        test_run::failed(&mut tx, link, error, self.ctx().clock.now()).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -442,6 +460,7 @@ impl AgentKit {
         )
         .await?;
         connected_accounts::set_pending_until(&mut tx, id, MAX_VERIFY_ATTEMPTS, now).await?;
+        test_run::passed(&mut tx, link.id, now).await?;
         let event = AccountEvent::OauthTokensFetched;
         record::account_event(&mut tx, ctx, event, &account, &grounds.connection, "").await?;
         record::status_change(

@@ -28,6 +28,8 @@ pub struct NewLink {
 /// A link that was made.
 #[derive(Debug)]
 pub struct CreatedLink {
+    /// Its id. Not a secret.
+    pub id: AuthRequestId,
     /// The link; whoever has it can authorize the account.
     pub url: Secret<String>,
     /// End of the link.
@@ -163,6 +165,7 @@ impl AgentKit {
         tx.commit().await?;
         let base = self.base_url(env).await?;
         Ok(CreatedLink {
+            id: row.id,
             url: Secret::new(format!(
                 "{base}/oauth/connect?token={}&state={}",
                 token.expose(),

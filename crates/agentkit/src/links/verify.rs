@@ -4,6 +4,7 @@ use super::{MAX_VERIFY_ATTEMPTS, callback::PendingGrant, purpose};
 use crate::{
     AgentKit, Error,
     accounts::{Account, AccountStatus, Grounds},
+    connections::test_run,
     error::Result,
     record,
     vault::Sealed,
@@ -141,6 +142,7 @@ impl AgentKit {
         if !auth_links::complete_link(tx, link, now).await? {
             return Err(Error::AuthRequestNotFound);
         }
+        test_run::passed(tx, link, now).await?;
         auth_links::complete_links(tx, id, now).await?;
         let dropped = auth_links::drop_pending(tx, id).await?;
         // SECURITY: whoever else opened the link must not change the account that is connected now.

@@ -9,6 +9,7 @@
 mod accounts;
 mod addressing;
 mod concurrent_changes;
+mod connection_tests;
 mod connections;
 mod consenter;
 mod fixture;

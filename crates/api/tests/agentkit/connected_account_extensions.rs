@@ -17,7 +17,7 @@ use keystead_testkit::{engines::TestDb, on_both_engines};
 use serde_json::json;
 use tonic::Code;
 
-async fn account(
+pub(crate) async fn account(
     world: &World,
     connector: &str,
     identifier: &str,
@@ -39,7 +39,7 @@ async fn account(
     made.into_inner().connected_account.unwrap()
 }
 
-fn token() -> Option<Details> {
+pub(crate) fn token() -> Option<Details> {
     Some(Details::OauthToken(OauthToken {
         access_token: "s3cr3t-access".to_owned(),
         ..OauthToken::default()

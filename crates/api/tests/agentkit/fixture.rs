@@ -18,7 +18,10 @@ use keystead_net::{
     GuardedClient, Settings,
     mail::{Mail, MailError, Mailer},
 };
-use keystead_proto::extensions::connected_account_extension_service_client::ConnectedAccountExtensionServiceClient;
+use keystead_proto::extensions::{
+    connected_account_extension_service_client::ConnectedAccountExtensionServiceClient,
+    connection_extension_service_client::ConnectionExtensionServiceClient,
+};
 use keystead_proto::v1::{
     connected_accounts::connected_account_service_client::ConnectedAccountServiceClient,
     connections::connection_service_client::ConnectionServiceClient, errdetails::ErrorInfo,
@@ -292,6 +295,10 @@ impl As<'_> {
 
     pub(crate) fn extensions(&self) -> ConnectedAccountExtensionServiceClient<Caller> {
         ConnectedAccountExtensionServiceClient::new(self.caller())
+    }
+
+    pub(crate) fn connection_extensions(&self) -> ConnectionExtensionServiceClient<Caller> {
+        ConnectionExtensionServiceClient::new(self.caller())
     }
 
     fn caller(&self) -> Caller {

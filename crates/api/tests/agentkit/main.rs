@@ -10,6 +10,7 @@
 
 mod connected_account_extensions;
 mod connected_accounts;
+mod connection_extensions;
 mod connections;
 mod endpoints;
 mod fixture;

@@ -57,7 +57,7 @@ fn every_binding_is_in_the_document() {
             count += 1;
         }
     }
-    assert_eq!(count, 490);
+    assert_eq!(count, 493);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Smaller tables of AgentKit: history of accounts, call log, settings, connection tests.
+//! Smaller tables of AgentKit: history of accounts, call log, settings.
 
 use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, dialect::INSERT_CALLS, sql};
 use keystead_types::{
-    ConnectedAccountId, ConnectionId, EventId, ExecutionId, TestRequestId, Timestamp, ToolCallId,
+    ConnectedAccountId, ConnectionId, EventId, ExecutionId, Timestamp, ToolCallId,
 };
 
 /// Something that happened to an account (AK-219).
@@ -51,25 +51,6 @@ pub struct ToolCall {
     pub started_at: Timestamp,
 }
 
-/// A run of "test connection" (AK-116).
-#[derive(Clone, PartialEq, Debug)]
-pub struct ConnectionTest {
-    /// Id.
-    pub id: TestRequestId,
-    /// Connection.
-    pub connection_id: ConnectionId,
-    /// `PENDING`, `SUCCESS` or `FAILURE`.
-    pub status: String,
-    /// Code of a failure.
-    pub error: String,
-    /// Text of a failure.
-    pub error_description: String,
-    /// Start.
-    pub created_at: Timestamp,
-    /// End.
-    pub finished_at: Option<Timestamp>,
-}
-
 const INSERT_HISTORY: Sql = sql!(
     "account_history.insert",
     "INSERT INTO account_history (env_id, account_id, id, kind, detail, at) VALUES ($1, $2, $3, $4, $5, $6)"
@@ -100,19 +81,6 @@ const PUT_SETTINGS: Sql = sql!(
     "INSERT INTO agentkit_settings (env_id, settings, updated_at) VALUES ($1, $2, $3)
      ON CONFLICT (env_id) DO UPDATE SET settings = excluded.settings, updated_at = excluded.updated_at"
 );
-const INSERT_TEST: Sql = sql!(
-    "connection_tests.insert",
-    "INSERT INTO connection_tests (env_id, id, connection_id, status, error, error_description, created_at, finished_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-);
-const FIND_TEST: Sql = sql!(
-    "connection_tests.find",
-    "SELECT * FROM connection_tests WHERE env_id = $1 AND connection_id = $2 AND id = $3"
-);
-const LAST_TEST: Sql = sql!(
-    "connection_tests.last",
-    "SELECT * FROM connection_tests WHERE env_id = $1 AND connection_id = $2 ORDER BY id DESC LIMIT 1"
-);
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_HISTORY,
     LIST_HISTORY,
@@ -121,9 +89,6 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     LIST_CALLS,
     FIND_SETTINGS,
     PUT_SETTINGS,
-    INSERT_TEST,
-    FIND_TEST,
-    LAST_TEST,
 ];
 
 impl FromRow for HistoryEntry {
@@ -154,20 +119,6 @@ impl FromRow for ToolCall {
             error_code: row.get("error_code")?,
             duration_micros: row.get("duration_micros")?,
             started_at: row.get("started_at")?,
-        })
-    }
-}
-
-impl FromRow for ConnectionTest {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.get("id")?,
-            connection_id: row.get("connection_id")?,
-            status: row.get("status")?,
-            error: row.get("error")?,
-            error_description: row.get("error_description")?,
-            created_at: row.get("created_at")?,
-            finished_at: row.get("finished_at")?,
         })
     }
 }
@@ -272,39 +223,4 @@ pub async fn put_settings(
     let params = (tx.env(), settings, at);
     tx.execute(PUT_SETTINGS, params).await?;
     Ok(())
-}
-
-/// Adds a finished test run.
-pub async fn insert_test(tx: &mut Tx, test: &ConnectionTest) -> Result<(), StoreError> {
-    let params = (
-        tx.env(),
-        test.id,
-        test.connection_id,
-        &test.status,
-        &test.error,
-        &test.error_description,
-        test.created_at,
-        test.finished_at,
-    );
-    tx.execute(INSERT_TEST, params).await?;
-    Ok(())
-}
-
-/// A test run of a connection.
-pub async fn find_test(
-    db: &mut impl Query,
-    connection: ConnectionId,
-    id: TestRequestId,
-) -> Result<Option<ConnectionTest>, StoreError> {
-    let params = (db.env(), connection, id);
-    db.fetch_optional_as(FIND_TEST, params).await
-}
-
-/// The newest test run of a connection.
-pub async fn last_test(
-    db: &mut impl Query,
-    connection: ConnectionId,
-) -> Result<Option<ConnectionTest>, StoreError> {
-    let params = (db.env(), connection);
-    db.fetch_optional_as(LAST_TEST, params).await
 }

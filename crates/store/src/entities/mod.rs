@@ -6,6 +6,7 @@ pub mod auth_links;
 pub mod clients;
 pub mod connected_accounts;
 pub mod connection_health;
+pub mod connection_tests;
 pub mod connections;
 pub mod counters;
 pub mod custom_providers;
@@ -46,6 +47,7 @@ pub(crate) const STATEMENTS: &[&[Sql]] = &[
     clients::STATEMENTS,
     connected_accounts::STATEMENTS,
     connection_health::STATEMENTS,
+    connection_tests::STATEMENTS,
     connections::STATEMENTS,
     counters::STATEMENTS,
     custom_providers::STATEMENTS,

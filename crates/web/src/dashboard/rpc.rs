@@ -5,6 +5,7 @@ use keystead_proto::{
     ExplicitFields,
     extensions::{
         connected_account_extension_service_client::ConnectedAccountExtensionServiceClient,
+        connection_extension_service_client::ConnectionExtensionServiceClient,
         environment_extension_service_client::EnvironmentExtensionServiceClient,
     },
 };
@@ -111,6 +112,11 @@ impl InProcess {
     /// Ours beyond the wire of the official clients.
     pub(crate) fn environment_extensions(&self) -> EnvironmentExtensionServiceClient<Self> {
         EnvironmentExtensionServiceClient::new(self.clone())
+    }
+
+    /// Ours beyond the wire of the official clients.
+    pub(crate) fn connection_extensions(&self) -> ConnectionExtensionServiceClient<Self> {
+        ConnectionExtensionServiceClient::new(self.clone())
     }
 }
 

@@ -35,6 +35,11 @@ pub(crate) fn time_fact(at: Option<&Timestamp>, absent: &str) -> FactValue {
     FactValue::Time { machine, text }
 }
 
+/// A moment within a sentence; empty when there is none.
+pub(crate) fn time_text(at: Option<&Timestamp>) -> String {
+    moment(at, "").1
+}
+
 /// The name of a row, with its tile.
 pub(crate) fn lead(href: String, text: &str, sub: &str, tile: &str) -> Cell {
     Cell::Lead {

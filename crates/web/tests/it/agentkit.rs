@@ -2,9 +2,14 @@
 
 use crate::{browser::TestBrowser, markup, services::wrong_field, world};
 use http::StatusCode;
-use keystead_proto::v1::{
-    connections::{ConnectionAuthMode, ConnectionType, connection::Settings},
-    environments::{AgentActionsConfig, ConnectedAccountUserVerifyMode, CustomDomainStatus},
+use keystead_proto::{
+    extensions::{
+        CallFigures, ConnectionTest, FailedCall, GetConnectionHealthResponse, ScopeTally,
+    },
+    v1::{
+        connections::{ConnectionAuthMode, ConnectionType, TestResultStatus, connection::Settings},
+        environments::{AgentActionsConfig, ConnectedAccountUserVerifyMode, CustomDomainStatus},
+    },
 };
 use tonic::Status;
 
@@ -304,6 +309,85 @@ async fn a_connection_counts_its_accounts_by_state() {
     assert!(none.body.contains("0 connected accounts") && !none.body.contains("0 active"));
 }
 
+/// AK-109, AK-117. Part of AK-116: refreshes, calls, what users have yet to give, and the last test.
+#[tokio::test]
+async fn a_connection_shows_how_it_is_doing() {
+    let mut browser = TestBrowser::member();
+    let path = "/dashboard/env_1/connections/conn_1";
+    let page = browser.get(path).await;
+    assert!(page.body.contains("Never tested") && !page.body.contains("Last errors"));
+    let started_at = Some(prost_types::Timestamp {
+        seconds: 1_790_000_000,
+        nanos: 0,
+    });
+    *browser.world.health.lock().unwrap() = GetConnectionHealthResponse {
+        lacking_scopes: vec![ScopeTally {
+            scope: "gmail.send".to_owned(),
+            total: 2,
+        }],
+        refreshes_succeeded: 12,
+        refreshes_failed: 1,
+        calls: Some(CallFigures {
+            count: 200,
+            failed: 3,
+            since: started_at,
+            p50_ms: 41.2,
+            p95_ms: 380.6,
+        }),
+        last_errors: vec![FailedCall {
+            connected_account_id: "ca_2".to_owned(),
+            tool_name: "GET /<messages>".to_owned(),
+            http_status: Some(429),
+            error_code: "UPSTREAM_RATE_LIMITED".to_owned(),
+            started_at,
+            ..FailedCall::default()
+        }],
+        rate_limit_per_minute: Some(600),
+        last_test: Some(ConnectionTest {
+            status: TestResultStatus::Failure.into(),
+            error: "access_denied".to_owned(),
+            error_description: "the provider answered access_denied".to_owned(),
+            started_at,
+            finished_at: started_at,
+            ..ConnectionTest::default()
+        }),
+        ..GetConnectionHealthResponse::default()
+    };
+    let page = browser.get(path).await;
+    for shown in [
+        "gmail.send: 2 accounts",
+        "12 succeeded · 1 failed",
+        "200 calls · 1.5 % failed",
+        "41 ms · 381 ms",
+        "600 calls a minute",
+        "/dashboard/env_1/accounts/ca_2",
+        "GET /&#60;messages&#62;",
+        "UPSTREAM_RATE_LIMITED",
+        "21 Sep 2026, 14:13 UTC: the provider answered access_denied",
+    ] {
+        assert!(page.body.contains(shown), "{shown}: {}", page.body);
+    }
+}
+
+/// Part of AK-333
+#[tokio::test]
+async fn an_account_shows_which_permissions_it_lacks() {
+    let mut browser = TestBrowser::member();
+    let path = "/dashboard/env_1/accounts/ca_1";
+    assert!(!browser.get(path).await.body.contains("Permissions missing"));
+    let missing = ("ca_1".to_owned(), "gmail.modify".to_owned());
+    browser.world.missing_scopes.lock().unwrap().push(missing);
+    let page = browser.get(path).await;
+    assert!(page.body.contains("Permissions missing") && page.body.contains("gmail.modify"));
+    assert!(
+        !browser
+            .get("/dashboard/env_1/accounts/ca_2")
+            .await
+            .body
+            .contains("gmail.modify")
+    );
+}
+
 /// Part of AK-240: a member connects the one account of a shared connection.
 #[tokio::test]
 async fn a_shared_connection_offers_its_one_account() {
@@ -454,7 +538,7 @@ async fn a_connection_is_disabled_enabled_tested_and_deleted() {
 
     let page = browser.get(&format!("{base}/test")).await;
     let test = browser.submit(&page, &[]).await;
-    assert!(test.body.contains("0;url=https://dev.test/oauth/connect?token=canary-link-test-ada.example.com&#38;state=1"), "{}", test.body);
+    assert!(test.body.contains("0;url=https://dev.test/oauth/connect?token=canary-link-conn_1-test-ada.example.com&#38;state=1"), "{}", test.body);
 
     let page = browser.get(&format!("{base}/delete")).await;
     assert!(page.body.contains("It still has 3 connected accounts."));

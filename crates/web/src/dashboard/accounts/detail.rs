@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::extract::Path;
 use http::StatusCode;
-use keystead_proto::extensions::RefreshConnectedAccountRequest;
+use keystead_proto::extensions::{ListMissingScopesRequest, RefreshConnectedAccountRequest};
 use keystead_proto::v1::{
     agentkit_logs::{ListToolCallLogsRequest, ToolCallLog},
     connected_accounts::{
@@ -118,9 +118,15 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
         }
         (None, None) => {}
     }
+    let mut facts = facts(desk, account, service, &history);
+    let missing = missing_scopes(desk, account).await;
+    if !missing.is_empty() {
+        let fact = Fact::new("Permissions missing", FactValue::Tags(missing));
+        facts.push(fact.note("The user gives them by authorizing again."));
+    }
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Details".to_owned(),
-        body: CardBody::Facts(facts(desk, account, service, &history)),
+        body: CardBody::Facts(facts),
         ..Card::default()
     })));
     if let Some(config) = account
@@ -210,6 +216,16 @@ fn scopes(account: &ConnectedAccount) -> Option<Vec<String>> {
         Details::GoogleDwd(delegation) => Some(delegation.scopes.clone()),
         Details::StaticAuth(_) | Details::TrustedIdp(_) => None,
     }
+}
+
+/// Permissions that the connection asks for and the user has not given (AK-333).
+async fn missing_scopes(desk: &Desk, account: &ConnectedAccount) -> Vec<String> {
+    let request = ListMissingScopesRequest {
+        id: account.id.clone(),
+    };
+    let mut records = desk.rpc.account_extensions();
+    let answer = records.list_missing_scopes(request).await;
+    answer.map_or_else(|_| Vec::new(), |answer| answer.into_inner().missing_scopes)
 }
 
 /// The last calls. Who may not see logs, or a server without them, gets the page without this part.

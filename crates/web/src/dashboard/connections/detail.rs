@@ -1,5 +1,7 @@
 use super::{
-    SECTION, find, name,
+    SECTION, find,
+    health::Health,
+    name,
     settings::{self, shown},
 };
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::v1::{
-    connected_accounts::{ConnectorStatus, ListConnectedAccountsRequest},
+    connected_accounts::ListConnectedAccountsRequest,
     connections::{Connection, ConnectionAuthMode, ConnectionType},
 };
 
@@ -57,20 +59,9 @@ fn is_shared(connection: &Connection) -> bool {
 
 /// How many accounts a connection has; `None` when the member may not see them.
 pub(super) async fn accounts(desk: &Desk, connection: &Connection) -> Option<u32> {
-    accounts_in(
-        desk,
-        connection,
-        ConnectorStatus::ConnectionStatusUnspecified,
-    )
-    .await
-}
-
-/// The same in one state; unspecified means any.
-async fn accounts_in(desk: &Desk, connection: &Connection, status: ConnectorStatus) -> Option<u32> {
     let request = ListConnectedAccountsRequest {
         page_size: 1,
         connector: Some(name(connection)),
-        status: status.into(),
         ..Default::default()
     };
     let answer = desk
@@ -80,19 +71,6 @@ async fn accounts_in(desk: &Desk, connection: &Connection, status: ConnectorStat
         .await
         .ok()?;
     Some(answer.into_inner().total_size)
-}
-
-/// In words: how many accounts are in each state (part of AK-117).
-async fn by_state(desk: &Desk, connection: &Connection) -> String {
-    let mut parts = Vec::new();
-    for state in words::ACCOUNT_STATES {
-        let count = accounts_in(desk, connection, state).await.unwrap_or(0);
-        if count > 0 {
-            let (_, word) = words::account_state(state.into());
-            parts.push(format!("{count} {}", word.to_lowercase()));
-        }
-    }
-    parts.join(" · ")
 }
 
 /// The page of a connection with the settings form.
@@ -145,11 +123,13 @@ pub(super) async fn page(
             )
         }));
     }
+    let health = Health::load(desk, &connection.id).await;
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Details".to_owned(),
-        body: CardBody::Facts(facts(desk, connection, service).await),
+        body: CardBody::Facts(facts(desk, connection, service, &health).await),
         ..Card::default()
     })));
+    page.blocks.extend(health.blocks(desk));
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Settings".to_owned(),
         about: "Every change is recorded with your name.".to_owned(),
@@ -172,7 +152,7 @@ pub(super) async fn page(
     Ok(page)
 }
 
-async fn facts(desk: &Desk, connection: &Connection, service: &str) -> Vec<Fact> {
+async fn facts(desk: &Desk, connection: &Connection, service: &str, health: &Health) -> Vec<Fact> {
     let kind = ConnectionType::try_from(connection.r#type).unwrap_or_default();
     let everybody = is_shared(connection);
     let mut facts = Vec::new();
@@ -227,11 +207,7 @@ async fn facts(desk: &Desk, connection: &Connection, service: &str) -> Vec<Fact>
                 text: words::count(total, "connected account", "connected accounts"),
             },
         );
-        facts.push(if total > 0 {
-            fact.note(by_state(desk, connection).await)
-        } else {
-            fact
-        });
+        facts.push(fact.note(health.by_state()));
     }
     facts.push(Fact::new(
         "Connection ID",

@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod detail;
+mod health;
 mod list;
 mod settings;
 mod shared;

@@ -17,9 +17,7 @@ use crate::{
 };
 use axum::extract::Path;
 use http::StatusCode;
-use keystead_proto::v1::{
-    connected_accounts::GetMagicLinkForConnectedAccountRequest, connections::Connection,
-};
+use keystead_proto::{extensions::TestConnectionRequest, v1::connections::Connection};
 
 pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connection = find(&desk, &id).await?;
@@ -33,17 +31,12 @@ pub(super) async fn start(
     Posted(sent): Posted,
 ) -> Answer {
     let connection = find(&desk, &id).await?;
-    let request = GetMagicLinkForConnectedAccountRequest {
-        connector: Some(name(&connection)),
-        identifier: Some(sent.text("identifier").to_owned()),
-        ..Default::default()
+    let request = TestConnectionRequest {
+        connection_id: connection.id.clone(),
+        identifier: sent.text("identifier").to_owned(),
     };
-    match desk
-        .rpc
-        .accounts()
-        .get_magic_link_for_connected_account(request)
-        .await
-    {
+    let mut tests = desk.rpc.connection_extensions();
+    match tests.test_connection(request).await {
         Ok(answer) => {
             let to = answer
                 .into_inner()
@@ -80,7 +73,7 @@ fn form(desk: &Desk, connection: &Connection, sent: &FormData) -> Form {
         Field::new("identifier", "Name of the test account", Kind::Mono)
             .required()
             .max(100)
-            .hint("The account appears among the connected accounts. Delete it there when you are done.")
+            .hint("The account appears among the connected accounts. Delete it there when you are done. The page of the connection shows the result.")
             .value(identifier),
     );
     form.cancel = desk.path(&format!("/connections/{}", connection.id));

@@ -1,8 +1,8 @@
 use super::Handler;
 use keystead_proto::extensions::{
     ConnectedAccountHistoryEntry, ListConnectedAccountHistoryRequest,
-    ListConnectedAccountHistoryResponse, RefreshConnectedAccountRequest,
-    RefreshConnectedAccountResponse,
+    ListConnectedAccountHistoryResponse, ListMissingScopesRequest, ListMissingScopesResponse,
+    RefreshConnectedAccountRequest, RefreshConnectedAccountResponse,
     connected_account_extension_service_server::ConnectedAccountExtensionService,
 };
 use tonic::{Request, Response, Status};
@@ -40,6 +40,19 @@ impl ConnectedAccountExtensionService for Handler {
         known.insert(0, (account.id.clone(), entry));
         Ok(Response::new(RefreshConnectedAccountResponse {
             connected_account: Some(account),
+        }))
+    }
+
+    async fn list_missing_scopes(
+        &self,
+        request: Request<ListMissingScopesRequest>,
+    ) -> Result<Response<ListMissingScopesResponse>, Status> {
+        self.in_environment(&request)?;
+        let id = request.into_inner().id;
+        let missing = self.0.missing_scopes.lock().unwrap();
+        let missing = missing.iter().filter(|(account, _)| *account == id);
+        Ok(Response::new(ListMissingScopesResponse {
+            missing_scopes: missing.map(|(_, scope)| scope.clone()).collect(),
         }))
     }
 }

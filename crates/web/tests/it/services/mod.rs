@@ -5,6 +5,7 @@
 mod account_extensions;
 mod accounts;
 mod clients;
+mod connection_extensions;
 mod connections;
 mod environment_extensions;
 mod environments;
@@ -13,8 +14,9 @@ mod providers;
 use keystead_proto::{
     ExplicitFields,
     extensions::{
-        AgentLinkSettings, ConnectedAccountHistoryEntry,
+        AgentLinkSettings, ConnectedAccountHistoryEntry, GetConnectionHealthResponse,
         connected_account_extension_service_server::ConnectedAccountExtensionServiceServer,
+        connection_extension_service_server::ConnectionExtensionServiceServer,
         environment_extension_service_server::EnvironmentExtensionServiceServer,
     },
     v1::{
@@ -52,6 +54,10 @@ pub(crate) struct World {
     pub(crate) connections: Mutex<Vec<Connection>>,
     pub(crate) accounts: Mutex<Vec<ConnectedAccount>>,
     pub(crate) history: Mutex<Vec<(String, ConnectedAccountHistoryEntry)>>,
+    /// Account and scope.
+    pub(crate) missing_scopes: Mutex<Vec<(String, String)>>,
+    /// Of every connection, but for the accounts.
+    pub(crate) health: Mutex<GetConnectionHealthResponse>,
     pub(crate) clients: Mutex<Vec<Client>>,
     pub(crate) verification: Mutex<Option<AgentActionsConfig>>,
     pub(crate) links: Mutex<Option<AgentLinkSettings>>,
@@ -72,6 +78,7 @@ impl World {
             .add_service(ConnectedAccountServiceServer::new(handler.clone()))
             .add_service(ConnectedAccountExtensionServiceServer::new(handler.clone()))
             .add_service(EnvironmentExtensionServiceServer::new(handler.clone()))
+            .add_service(ConnectionExtensionServiceServer::new(handler.clone()))
             .add_service(ClientServiceServer::new(handler));
         let never = |never: std::convert::Infallible| match never {};
         BoxCloneSyncService::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(
