@@ -39,6 +39,8 @@ mod encode;
 mod failure;
 pub mod oauth1;
 mod pkce;
+mod sigv4;
+mod sts;
 mod token_request;
 mod token_response;
 
@@ -49,6 +51,10 @@ pub use custom_jwt::{CustomJwt, custom_signer};
 pub use document::{Answer, BodyProblem};
 pub use failure::{FailureKind, TokenFailure};
 pub use pkce::{CodeVerifier, challenge};
+pub use sigv4::{AwsRequest, SigV4, amz_date, payload_hash};
+pub use sts::{
+    AssumeRole, AwsCredentials, STS_LIFETIME_SECONDS, StsError, parse_sts_answer, session_name,
+};
 pub use token_request::{
     Client, ClientAuthentication, FORM_CONTENT_TYPE, Grant, TokenRequest, UnknownAuthentication,
 };

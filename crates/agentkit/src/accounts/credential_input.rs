@@ -35,8 +35,11 @@ pub enum CredentialInput {
         /// E-mail of the delegated user.
         subject: String,
     },
-    /// AWS federation.
-    TrustedIdp,
+    /// AWS federation (AK-229).
+    TrustedIdp {
+        /// Database user that AWS knows the account by.
+        db_user: String,
+    },
 }
 
 impl fmt::Debug for CredentialInput {
@@ -46,7 +49,7 @@ impl fmt::Debug for CredentialInput {
             Self::Oauth { .. } => "Oauth(…)",
             Self::Static(_) => "Static(…)",
             Self::GoogleDwd { .. } => "GoogleDwd",
-            Self::TrustedIdp => "TrustedIdp",
+            Self::TrustedIdp { .. } => "TrustedIdp",
         })
     }
 }
@@ -63,7 +66,7 @@ impl CredentialInput {
             } => access_token.is_empty() && refresh_token.is_empty(),
             Self::Static(details) => details.is_empty(),
             Self::GoogleDwd { subject } => subject.is_empty(),
-            Self::TrustedIdp => false,
+            Self::TrustedIdp { db_user } => db_user.is_empty(),
         }
     }
 
@@ -119,14 +122,20 @@ impl CredentialInput {
                 }
                 // What was minted from the former values must not be used any more.
                 credential.access_token.clear();
+                credential.token_secret.clear();
                 require_fields(pattern, &credential)?;
             }
             (Self::GoogleDwd { subject }, AuthKind::GoogleDwd) => {
                 credential.subject = subject;
                 credential.access_token.clear();
             }
-            (Self::TrustedIdp, _) => {
-                return Err(Error::Unsupported("AWS federation (TRUSTED_IDP)"));
+            (Self::TrustedIdp { db_user }, AuthKind::TrustedIdp) => {
+                credential
+                    .details
+                    .insert("db_user".to_owned(), Value::String(db_user));
+                credential.access_token.clear();
+                credential.token_secret.clear();
+                require_fields(pattern, &credential)?;
             }
             (_, kind) => {
                 return Err(Error::AuthTypeMismatch {

@@ -1,8 +1,8 @@
 //! The file format of a connector pack (`connectors/<slug>/connector.yaml`).
 
 use crate::providers::{
-    AuthKind, AuthPattern, Field, FieldOption, InputType, JwtSettings, Mutation, Oauth1Settings,
-    OauthSettings, PostAuthHook, Provider, RevocationScope, Scope, TokenPaths,
+    AuthKind, AuthPattern, AwsSettings, Field, FieldOption, InputType, JwtSettings, Mutation,
+    Oauth1Settings, OauthSettings, PostAuthHook, Provider, RevocationScope, Scope, TokenPaths,
 };
 use keystead_oauth::oauth1::SignatureMethod;
 use serde::Deserialize;
@@ -44,6 +44,7 @@ struct PackAuth {
     mutations: BTreeMap<String, Mutation>,
     oauth: Option<PackOauth>,
     jwt: Option<JwtSettings>,
+    aws: Option<AwsSettings>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +160,7 @@ impl PackAuth {
             account_fields: self.account_fields.into_iter().map(Into::into).collect(),
             oauth_config: self.oauth.map(Into::into),
             jwt: self.jwt,
+            aws: self.aws,
             auth_header_key_override: self.header,
             auth_field_mutations: self.mutations,
             is_mcp,

@@ -82,9 +82,6 @@ impl AgentKit {
                 "cannot be ORG_WIDE: there is no credential to share",
             ));
         }
-        if kind == AuthKind::TrustedIdp {
-            return Err(Error::Unsupported("AWS federation (TRUSTED_IDP)"));
-        }
         let mut settings = ConnectionSettings {
             resolved_proxy_url: resolve_context(&provider, &new.context)?,
             context: new.context,

@@ -146,6 +146,7 @@ impl AuthKind {
                 | Self::ServiceAccount
                 | Self::KeyPair
                 | Self::CustomJwt
+                | Self::TrustedIdp
         )
     }
 }
@@ -174,6 +175,9 @@ pub struct AuthPattern {
     /// The token that a `CUSTOM_JWT` pattern signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtSettings>,
+    /// What a `TRUSTED_IDP` pattern needs of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsSettings>,
     /// Header that carries the credential instead of `Authorization` (AK-010).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_header_key_override: Option<String>,
@@ -210,6 +214,16 @@ pub struct JwtSettings {
     pub claims: Map<String, Value>,
     /// Seconds that a token lives; at most an hour.
     pub lifetime: u64,
+}
+
+/// Where temporary AWS credentials come from and what they sign for (AK-229).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsSettings {
+    /// Endpoint of the Security Token Service; may hold `{{region}}`.
+    pub sts_uri: String,
+    /// Service in the signature, such as `redshift-data`.
+    pub service: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -13,9 +13,12 @@ pub struct Credential {
     /// Live access token; typed in, granted or minted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub access_token: String,
-    /// Secret belonging to an OAuth 1.0a token.
+    /// Secret belonging to an OAuth 1.0a token or to an AWS access key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub token_secret: String,
+    /// Id of a temporary AWS access key, whose session token is the access token.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub access_key_id: String,
     /// Refresh token.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub refresh_token: String,

@@ -37,7 +37,8 @@ pub(crate) fn credential_headers(
     };
     match pattern.kind {
         AuthKind::ApiKey if pattern.key_query_parameter.is_some() => Ok(Vec::new()),
-        AuthKind::NoAuth => Ok(Vec::new()),
+        // Requests are signed as a whole instead (AK-229).
+        AuthKind::NoAuth | AuthKind::TrustedIdp => Ok(Vec::new()),
         kind if is_signed(kind, pattern) => Ok(Vec::new()),
         AuthKind::Basic => {
             let username = mutated(pattern, "username", credential.detail("username"));

@@ -8,11 +8,12 @@ use crate::{
     providers::{AuthKind, AuthPattern},
     template::{self, TemplateError},
 };
+use keystead_net::FetchError;
 use keystead_oauth::{
-    AssertionError, CustomJwt, Grant, ServiceAccount, TokenPaths, custom_signer,
+    AssertionError, CustomJwt, Grant, ServiceAccount, StsError, TokenPaths, custom_signer,
     snowflake_key_pair_jwt,
 };
-use keystead_types::{Secret, Timestamp};
+use keystead_types::{EnvironmentId, Internal, Secret, Timestamp};
 use serde_json::Map;
 use std::time::Duration;
 
@@ -27,6 +28,14 @@ pub(crate) struct Minted {
     pub(crate) access_token: Secret<String>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) scopes: Option<Vec<String>>,
+    /// The key that belongs to the access token, where AWS made it.
+    pub(crate) aws_key: Option<AwsKey>,
+}
+
+/// A temporary access key of AWS; its session token is the access token.
+pub(crate) struct AwsKey {
+    pub(crate) id: String,
+    pub(crate) secret: Secret<String>,
 }
 
 /// Why no token could be made.
@@ -38,6 +47,12 @@ pub(crate) enum MintError {
     Assertion(#[from] AssertionError),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Sts(#[from] StsError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Internal(#[from] Internal),
     #[error("{0} is missing")]
     Missing(&'static str),
     #[error("{0} was interrupted")]
@@ -51,7 +66,9 @@ impl MintError {
     pub(crate) fn is_definitive(&self) -> bool {
         match self {
             Self::Exchange(error) => error.is_definitive(),
-            Self::Interrupted(_) => false,
+            Self::Sts(error) => matches!(error, StsError::Refused(_)),
+            Self::Fetch(error) => matches!(error, FetchError::Blocked { .. }),
+            Self::Interrupted(_) | Self::Internal(_) => false,
             _ => true,
         }
     }
@@ -62,6 +79,7 @@ pub(crate) struct MintInput<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) pattern: &'a AuthPattern,
     pub(crate) credential: &'a Credential,
+    pub(crate) environment: EnvironmentId,
     pub(crate) api_config: &'a Map<String, serde_json::Value>,
     pub(crate) scopes: &'a [String],
 }
@@ -82,6 +100,7 @@ impl AgentKit {
             AuthKind::OauthM2m => self.client_credentials(input).await,
             AuthKind::KeyPair => self.key_pair(input).await,
             AuthKind::CustomJwt => self.custom_jwt(input).await,
+            AuthKind::TrustedIdp => self.assume_role(input).await,
             _ => Err(MintError::Unsupported(
                 "minting for this kind of connection",
             )),
@@ -165,6 +184,7 @@ impl AgentKit {
             access_token: assertion.token,
             expires_at: Some(assertion.expires_at),
             scopes: None,
+            aws_key: None,
         })
     }
 
@@ -198,6 +218,7 @@ impl AgentKit {
             access_token: assertion.token,
             expires_at: Some(assertion.expires_at),
             scopes: None,
+            aws_key: None,
         })
     }
 
@@ -220,6 +241,7 @@ impl AgentKit {
         Ok(Minted {
             expires_at: tokens.expires_in.map(|lifetime| now.plus(lifetime)),
             scopes: tokens.scopes,
+            aws_key: None,
             access_token: tokens.access_token,
         })
     }

@@ -1,5 +1,6 @@
 //! The token vault: sealed credentials, and the only code that refreshes them.
 
+mod aws;
 mod background;
 mod credential;
 mod exchange;

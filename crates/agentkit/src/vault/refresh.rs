@@ -253,6 +253,7 @@ impl AgentKit {
             connection: &grounds.connection,
             pattern: &grounds.pattern,
             credential: &grounds.credential,
+            environment: grounds.environment,
             api_config: &grounds.account.api_config,
             scopes: &scopes,
         };
@@ -260,6 +261,7 @@ impl AgentKit {
             access_token,
             expires_at,
             scopes: granted,
+            aws_key,
         } = self.mint(&input).await.map_err(|error| Failure {
             definitive: error.is_definitive(),
             text: error.to_string(),
@@ -267,6 +269,10 @@ impl AgentKit {
         let mut credential = grounds.credential.clone();
         credential.access_token.clone_from(access_token.expose());
         credential.scopes = granted.unwrap_or(scopes);
+        if let Some(key) = aws_key {
+            credential.access_key_id = key.id;
+            credential.token_secret.clone_from(key.secret.expose());
+        }
         Ok(Fresh {
             credential,
             expires_at,

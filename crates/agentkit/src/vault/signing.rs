@@ -1,4 +1,4 @@
-//! Credentials that sign each request as a whole (RFC 5849 section 3.4).
+//! Credentials that sign each request as a whole (RFC 5849 section 3.4, AWS Signature Version 4).
 
 use super::exchange::client_of;
 use crate::{
@@ -22,6 +22,7 @@ impl AgentKit {
     ) -> Result<()> {
         match grounds.pattern.kind {
             AuthKind::TrelloOauth1 => self.sign_oauth1(grounds, request, body),
+            AuthKind::TrustedIdp => self.sign_aws(grounds, request, body),
             _ => Ok(()),
         }
     }

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod addressing;
+mod aws;
 mod concurrent_changes;
 mod connection_tests;
 mod connections;

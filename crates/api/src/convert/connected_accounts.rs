@@ -102,7 +102,9 @@ pub(crate) fn credential(details: Option<AuthorizationDetails>) -> CredentialInp
         Some(Details::GoogleDwd(delegation)) => CredentialInput::GoogleDwd {
             subject: delegation.subject,
         },
-        Some(Details::TrustedIdp(_)) => CredentialInput::TrustedIdp,
+        Some(Details::TrustedIdp(federation)) => CredentialInput::TrustedIdp {
+            db_user: federation.db_user,
+        },
     }
 }
 
@@ -127,7 +129,16 @@ pub(crate) fn stored_credential(grounds: &Grounds) -> AuthorizationDetails {
             scopes: credential.scopes.clone(),
             token_expires_at: grounds.account.token_expires_at.and_then(time),
         })),
-        AuthKind::NoAuth | AuthKind::TrustedIdp => None,
+        // SECURITY: requests are signed here; who had secret and session token could sign elsewhere
+        // (AK-229).
+        AuthKind::TrustedIdp => Some(Details::TrustedIdp(pb::TrustedIdpAuth {
+            db_user: credential.detail("db_user").to_owned(),
+            access_key_id: credential.access_key_id.clone(),
+            expiry: grounds.account.token_expires_at.and_then(time),
+            secret_access_key: String::new(),
+            session_token: String::new(),
+        })),
+        AuthKind::NoAuth => None,
         AuthKind::Basic
         | AuthKind::Bearer
         | AuthKind::ApiKey
@@ -254,7 +265,7 @@ mod tests {
         assert!(credential(Some(AuthorizationDetails::default())).is_absent());
         assert!(sent(Details::OauthToken(pb::OauthToken::default())).is_absent());
         assert!(sent(Details::StaticAuth(pb::StaticAuth::default())).is_absent());
-        assert!(!sent(Details::TrustedIdp(pb::TrustedIdpAuth::default())).is_absent());
+        assert!(sent(Details::TrustedIdp(pb::TrustedIdpAuth::default())).is_absent());
     }
 
     #[test]
