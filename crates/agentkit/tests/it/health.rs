@@ -52,7 +52,7 @@ async fn with_open_echo(test: &TestDb) -> App {
 }
 
 on_both_engines! {
-    /// AK-117: accounts, refreshes, calls and errors of one connection alone.
+    /// Part of AK-117: accounts, refreshes, calls and errors of one connection alone.
     async fn a_connection_tells_how_it_is_doing(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth_context(json!({"rate_limit": 600})).await;
@@ -86,7 +86,7 @@ on_both_engines! {
         assert_eq!(app.kit.connection_health(foreign, other.id).await.unwrap_err().code(), ErrorCode::ConnectionNotFound);
     }
 
-    /// AK-109, AK-331, AK-333: an added scope is missing until the user authorizes again.
+    /// AK-109, AK-331, part of AK-333: an added scope is missing until the user authorizes again.
     async fn a_new_scope_is_missing_until_the_next_consent(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;

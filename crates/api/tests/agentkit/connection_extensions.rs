@@ -35,7 +35,7 @@ fn code<T>(answer: Result<T, Status>) -> Code {
 }
 
 on_both_engines! {
-    /// AK-117. Part of AK-109, part of AK-116: over gRPC and REST; never for another environment or a
+    /// Part of AK-109, part of AK-116, part of AK-117: over gRPC and REST; never for another environment or a
     /// link's visitor.
     async fn health_and_tests_are_told_to_the_environment_alone(test: TestDb) {
         let world = World::started(&test).await;

@@ -309,7 +309,7 @@ async fn a_connection_counts_its_accounts_by_state() {
     assert!(none.body.contains("0 connected accounts") && !none.body.contains("0 active"));
 }
 
-/// AK-109, AK-117. Part of AK-116: refreshes, calls, what users have yet to give, and the last test.
+/// AK-109. Part of AK-116, part of AK-117: refreshes, calls, what users have yet to give, and the last test.
 #[tokio::test]
 async fn a_connection_shows_how_it_is_doing() {
     let mut browser = TestBrowser::member();
