@@ -94,6 +94,7 @@ pub use engine::{Engine, postgres::PostgresTransport};
 pub use entities::*;
 pub use error::{OnUnique, StoreError};
 pub use page::{Cursor, Direction, SortKey, Window};
+pub(crate) use query::Boxed;
 pub use query::{Execute, Fetch, Query};
 pub use read::Read;
 pub use row::{FromRow, FromValue, Raw, Row};

@@ -1,6 +1,10 @@
 use crate::{FromRow, Params, Row, Sql, StoreError};
 use keystead_types::EnvironmentId;
-use std::future::Future;
+use std::{future::Future, pin::Pin};
+
+/// The work of a statement, kept on the heap: the driver's futures are several kilobytes, and each
+/// caller's own future would hold and move them although it waits for the database anyway.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Asks questions. Implemented by [`Tx`](crate::Tx), [`Read`](crate::Read) and their
 /// [`admin`](crate::admin) counterparts.

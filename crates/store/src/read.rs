@@ -1,5 +1,5 @@
 use crate::{
-    Fetch, Params, Query, Row, Sql, StoreError, Value,
+    Boxed, Fetch, Params, Query, Row, Sql, StoreError, Value,
     db::{Backend, Inner},
     engine::Conn,
     tx::at_most_one,
@@ -20,23 +20,25 @@ impl<'db> Read<'db> {
     }
 }
 
-pub(crate) async fn fetch_all(
+pub(crate) fn fetch_all(
     db: &Inner,
     sql: Sql,
     values: Vec<Value>,
-) -> Result<Vec<Row>, StoreError> {
-    let constraints = db.constraints();
-    let failed = |error: sqlx::Error| StoreError::from_sqlx(&error, sql.name(), &constraints);
-    match &db.backend {
-        Backend::Sqlite(sqlite) => {
-            let mut conn = sqlite.readers.acquire().await.map_err(failed)?;
-            select(&mut Conn::Sqlite(&mut conn), sql, values, &constraints).await
+) -> Boxed<'_, Result<Vec<Row>, StoreError>> {
+    Box::pin(async move {
+        let constraints = db.constraints();
+        let failed = |error: sqlx::Error| StoreError::from_sqlx(&error, sql.name(), &constraints);
+        match &db.backend {
+            Backend::Sqlite(sqlite) => {
+                let mut conn = sqlite.readers.acquire().await.map_err(failed)?;
+                select(&mut Conn::Sqlite(&mut conn), sql, values, &constraints).await
+            }
+            Backend::Postgres(pool) => {
+                let mut conn = pool.acquire().await.map_err(failed)?;
+                select(&mut Conn::Postgres(&mut conn), sql, values, &constraints).await
+            }
         }
-        Backend::Postgres(pool) => {
-            let mut conn = pool.acquire().await.map_err(failed)?;
-            select(&mut Conn::Postgres(&mut conn), sql, values, &constraints).await
-        }
-    }
+    })
 }
 
 async fn select(

@@ -1,5 +1,5 @@
 use crate::{
-    Execute, Fetch, Params, Query, Row, Sql, StoreError, Value,
+    Boxed, Execute, Fetch, Params, Query, Row, Sql, StoreError, Value,
     db::{Backend, Inner},
     engine::{Conn, writer::Lease},
 };
@@ -39,18 +39,17 @@ enum Open {
 
 impl Core {
     pub(crate) async fn begin(db: Arc<Inner>) -> Result<Self, StoreError> {
-        let open =
-            match &db.backend {
-                Backend::Sqlite(sqlite) => Open::Sqlite(sqlite.writer.begin().await?),
-                Backend::Postgres(pool) => {
-                    let begun = pool
-                        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-                        .await;
-                    Open::Postgres(begun.map_err(|error| {
+        let open = match &db.backend {
+            Backend::Sqlite(sqlite) => Open::Sqlite(sqlite.writer.begin().await?),
+            Backend::Postgres(pool) => {
+                let begun = Box::pin(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")).await;
+                Open::Postgres(
+                    begun.map_err(|error| {
                         StoreError::from_sqlx(&error, "begin", &db.constraints())
-                    })?)
-                }
-            };
+                    })?,
+                )
+            }
+        };
         let ordinal = db.next_ordinal();
         Ok(Self {
             db,
@@ -60,24 +59,28 @@ impl Core {
         })
     }
 
-    pub(crate) async fn fetch_all(
+    pub(crate) fn fetch_all(
         &mut self,
         sql: Sql,
         values: Vec<Value>,
-    ) -> Result<Vec<Row>, StoreError> {
-        let constraints = self.db.constraints();
-        let done = self.conn(sql)?.fetch_all(sql, values, &constraints).await;
-        self.settle(done)
+    ) -> Boxed<'_, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            let constraints = self.db.constraints();
+            let done = self.conn(sql)?.fetch_all(sql, values, &constraints).await;
+            self.settle(done)
+        })
     }
 
-    pub(crate) async fn execute(
+    pub(crate) fn execute(
         &mut self,
         sql: Sql,
         values: Vec<Value>,
-    ) -> Result<u64, StoreError> {
-        let constraints = self.db.constraints();
-        let done = self.conn(sql)?.execute(sql, values, &constraints).await;
-        self.settle(done)
+    ) -> Boxed<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let constraints = self.db.constraints();
+            let done = self.conn(sql)?.execute(sql, values, &constraints).await;
+            self.settle(done)
+        })
     }
 
     fn settle<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -101,7 +104,7 @@ impl Core {
             }),
             Open::Sqlite(lease) => lease.commit().await,
             Open::Postgres(transaction) => {
-                let committed = transaction.commit().await;
+                let committed = Box::pin(transaction.commit()).await;
                 committed.map_err(|error| StoreError::NotCommitted {
                     message: StoreError::from_sqlx(&error, "commit", &self.db.constraints())
                         .to_string(),
