@@ -3,7 +3,7 @@
 use super::{Account, AccountStatus};
 use crate::{
     AgentKit, Error,
-    connections::{AuthMode, Connection, SmartSettings},
+    connections::{AuthMode, Connection, RateLimit, RequestPolicy, SmartSettings},
     error::Result,
     providers::{AuthKind, AuthPattern, PostAuthHook, Provider},
     template::{self, Values},
@@ -13,7 +13,11 @@ use keystead_oauth::TokenPaths;
 use keystead_store::entities::connected_accounts::{self, AccountRow};
 use keystead_types::{ConnectedAccountId, EnvironmentId, Timestamp};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// One account with all that decides how a call is made.
 pub struct Grounds {
@@ -33,9 +37,46 @@ pub struct Grounds {
     pub credential: Credential,
     /// The account whose credential acts for this one, when users share one (AK-241).
     pub(crate) shared: Option<ConnectedAccountId>,
+    /// Worked out once, since the same grounds serve many calls.
+    pub(crate) derived: Derived,
+}
+
+/// What follows from grounds alone.
+#[derive(Default)]
+pub(crate) struct Derived {
+    values: OnceLock<Values>,
+    policy: OnceLock<RequestPolicy>,
+    connection_limit: OnceLock<Option<RateLimit>>,
+    fixed_headers: OnceLock<Vec<(String, String)>>,
 }
 
 impl Grounds {
+    /// How calls are made: the connection's settings, lowered by the account's.
+    pub(crate) fn policy(&self) -> &RequestPolicy {
+        let settings = &self.connection.settings;
+        self.derived
+            .policy
+            .get_or_init(|| RequestPolicy::of(settings, &self.account.api_config))
+    }
+
+    /// The rate limit of the connection alone.
+    pub(crate) fn connection_limit(&self) -> Option<RateLimit> {
+        let settings = &self.connection.settings;
+        *self
+            .derived
+            .connection_limit
+            .get_or_init(|| RequestPolicy::of(settings, &Map::new()).rate_limit)
+    }
+
+    /// Templates of the headers that every call of the connector or connection has.
+    pub(crate) fn fixed_headers(&self) -> &[(String, String)] {
+        self.derived.fixed_headers.get_or_init(|| {
+            // The connector's own come first: they are what its API demands.
+            let own = self.provider.default_headers().into_iter();
+            own.chain(self.policy().base_headers.clone()).collect()
+        })
+    }
+
     /// The state without regard to a grant that waits for verification.
     pub(crate) fn own_status(&self) -> AccountStatus {
         AccountStatus::parse(&self.row.status).unwrap_or(self.account.status)
@@ -185,8 +226,10 @@ impl Grounds {
 
     /// Values for URL and header templates (AK-012): the developer's settings win over what the
     /// user typed in, and that over what the grant named.
-    pub(crate) fn template_values(&self) -> Values {
-        self.template_values_with(&self.account.api_config)
+    pub(crate) fn template_values(&self) -> &Values {
+        self.derived
+            .values
+            .get_or_init(|| self.template_values_with(&self.account.api_config))
     }
 
     /// As [`Self::template_values`], with other settings of the developer.
@@ -359,6 +402,7 @@ impl AgentKit {
             pattern,
             credential,
             shared,
+            derived: Derived::default(),
         }))
     }
 }

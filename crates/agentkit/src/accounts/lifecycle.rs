@@ -2,7 +2,7 @@
 
 use super::{
     Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection,
-    connection_scopes, pattern_of, refresh_due,
+    connection_scopes, grounds::Derived, pattern_of, refresh_due,
 };
 use crate::{
     AgentKit, Error,
@@ -163,6 +163,7 @@ impl AgentKit {
             pattern,
             credential,
             shared: None,
+            derived: Derived::default(),
         }))
     }
 

@@ -5,7 +5,8 @@
 //! has agreed that the shared one acts for him.
 
 use super::{
-    Account, AccountPatch, AccountStatus, CredentialInput, Grounds, lifecycle::void_flows,
+    Account, AccountPatch, AccountStatus, CredentialInput, Grounds, grounds::Derived,
+    lifecycle::void_flows,
 };
 use crate::{
     AgentKit, Error,
@@ -54,6 +55,7 @@ impl Grounds {
             pattern: self.pattern.clone(),
             credential: shared.credential.clone(),
             shared: self.shared,
+            derived: Derived::default(),
         })
     }
 }

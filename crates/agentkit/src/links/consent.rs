@@ -60,7 +60,7 @@ impl Grounds {
 
     /// Fills a templated endpoint; a templated host must be one of the provider's (AK-471).
     pub(crate) fn endpoint(&self, template: &str) -> std::result::Result<String, TemplateError> {
-        self.endpoint_with(template, &self.template_values())
+        self.endpoint_with(template, self.template_values())
     }
 
     pub(super) fn endpoint_with(

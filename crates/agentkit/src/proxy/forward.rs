@@ -151,7 +151,8 @@ impl AgentKit {
             return Ok(grounds);
         }
         let moment = self.snapshots().moment();
-        let grounds = self.grounds(env, key.clone()).await?;
+        // On the heap: the rare reading must not widen every call's future.
+        let grounds = Box::pin(self.grounds(env, key.clone())).await?;
         self.snapshots().remember(moment, key, &grounds);
         Ok(grounds)
     }
@@ -165,7 +166,7 @@ impl AgentKit {
         if !grounds.provider.proxy_enabled {
             return Err(Error::ProxyDisabled(grounds.provider.identifier.clone()).into());
         }
-        let policy = RequestPolicy::of(&grounds.connection.settings, &grounds.account.api_config);
+        let policy = grounds.policy();
         self.limiters().pass(grounds).await?;
         let url = target_url(grounds, &call.path, call.query.as_deref())?;
         let settings = &grounds.connection.settings;
@@ -200,7 +201,7 @@ impl AgentKit {
     async fn send_buffered(
         &self,
         mut grounds: Arc<Grounds>,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
         body: Bytes,
     ) -> std::result::Result<Response<ResponseBody>, ProxyError> {
         let mut refreshed = false;
@@ -320,22 +321,22 @@ fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url>
     } else {
         &[]
     };
-    target::resolve(&base, &values, allowed, path, query).map_err(|error| match error {
+    target::resolve(&base, values, allowed, path, query).map_err(|error| match error {
         TargetError::Template(error) => Error::Template(error),
         TargetError::Path(why) => Error::TargetNotAllowed(why.to_owned()),
     })
 }
 
 /// A call on its way out.
-struct Outgoing {
+struct Outgoing<'g> {
     headers: HeaderMap,
     method: Method,
     url: Url,
-    policy: RequestPolicy,
+    policy: &'g RequestPolicy,
     deadline: Instant,
 }
 
-impl Outgoing {
+impl Outgoing<'_> {
     fn limits(&self) -> Limits {
         Limits {
             timeout: self.deadline.saturating_duration_since(Instant::now()),
@@ -363,9 +364,8 @@ impl Outgoing {
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
         let values = grounds.template_values();
-        let fixed = grounds.provider.default_headers();
-        for (name, template) in fixed.iter().chain(&self.policy.base_headers) {
-            let value = template::fill_header(template, &values)?;
+        for (name, template) in grounds.fixed_headers() {
+            let value = template::fill_header(template, values)?;
             if let Some((name, value)) = legal(name, &value)
                 && !headers.contains_key(&name)
             {

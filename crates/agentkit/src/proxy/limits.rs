@@ -1,15 +1,9 @@
 //! Local rate limits of connections (AK-112, AK-114).
 
-use crate::{
-    Error,
-    accounts::Grounds,
-    connections::{RateLimit, RequestPolicy},
-    error::Result,
-};
+use crate::{Error, accounts::Grounds, connections::RateLimit, error::Result};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
 use keystead_types::{ConnectedAccountId, ConnectionId};
 use moka::sync::Cache;
-use serde_json::Map;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -46,11 +40,10 @@ impl Limiters {
     /// # Errors
     /// [`Error::RateLimited`].
     pub(crate) async fn pass(&self, grounds: &Grounds) -> Result<()> {
-        let (settings, account) = (&grounds.connection.settings, &grounds.account);
-        let of_connection = RequestPolicy::of(settings, &Map::new()).rate_limit;
-        let with_account = RequestPolicy::of(settings, &account.api_config).rate_limit;
+        let of_connection = grounds.connection_limit();
+        let with_account = grounds.policy().rate_limit;
         let own = with_account.filter(|_| with_account != of_connection);
-        let limits = [(None, of_connection), (Some(account.id), own)];
+        let limits = [(None, of_connection), (Some(grounds.account.id), own)];
         let deadline = Instant::now() + LONGEST_QUEUE;
         for (account, limit) in limits {
             let Some(limit) = limit else { continue };

@@ -77,7 +77,7 @@ impl AgentKit {
             } else {
                 "the access token ended and there is nothing to refresh it with"
             };
-            self.give_up(&grounds, why).await?;
+            Box::pin(self.give_up(&grounds, why)).await?;
             return Err(grounds.not_active(AccountStatus::Expired));
         }
         // The work goes on when the caller hangs up: tokens that were issued must be stored.
