@@ -94,9 +94,10 @@ impl AgentKit {
         // stale copy does no harm: the lease is taken at the version that was read.
         let mut remembered = self.snapshots().account(env, id);
         loop {
+            let from_memory = remembered.is_some();
             let current = match remembered.take() {
                 Some(current) => current,
-                None => self.grounds_of(env, id).await?,
+                None => self.read_again(env, id).await?,
             };
             match force {
                 Force::Asked(_) => current.require_refreshable()?,
@@ -105,9 +106,20 @@ impl AgentKit {
             match self.next_step(&current, force).await? {
                 Step::Ready => return Ok(current),
                 Step::Refresh => return self.refresh_held(current, force).await,
+                // The row may have moved on since it was remembered: look before waiting.
+                Step::Wait if from_memory => {}
                 Step::Wait => tokio::time::sleep(POLL).await,
             }
         }
+    }
+
+    /// Reads an account and leaves it for those who wait behind: what another node stored is then
+    /// read once and not by each of them.
+    async fn read_again(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<Arc<Grounds>> {
+        let moment = self.snapshots().moment();
+        let grounds = self.grounds_of(env, id).await?;
+        self.snapshots().put(moment, &grounds);
+        Ok(grounds)
     }
 
     /// Looks at a row just read and takes the lease when it is up to us.
