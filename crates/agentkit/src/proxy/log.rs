@@ -18,11 +18,12 @@ use std::{
 use tokio::sync::mpsc;
 
 /// Rows that may wait; more are dropped and counted, since a call must not wait for its log.
-const QUEUE: usize = 16_384;
+const QUEUE: usize = 32_768;
 /// Rows of one transaction.
-const BATCH: usize = 1024;
-/// How long a row waits for others to be written with.
-const GATHER: Duration = Duration::from_millis(100);
+const BATCH: usize = 4096;
+/// How long a row waits for others: rows of one account that are written together share the pages
+/// of its index.
+const GATHER: Duration = Duration::from_millis(400);
 
 type Row = (EnvironmentId, ToolCall);
 

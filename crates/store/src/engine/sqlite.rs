@@ -47,8 +47,14 @@ impl Sqlite {
             .pragma("temp_store", "MEMORY")
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
+        // The pages that writers change again and again stay in memory, and are copied from the log
+        // into the file once for many changes.
+        let writing = options
+            .clone()
+            .pragma("cache_size", "-16384")
+            .pragma("wal_autocheckpoint", "4000");
         // The writer comes first: it makes the WAL files that a read-only connection cannot make.
-        let connection = options
+        let connection = writing
             .connect()
             .await
             .map_err(|error| unavailable(&error))?;
@@ -62,7 +68,7 @@ impl Sqlite {
             .await
             .map_err(|error| unavailable(&error))?;
         let sqlite = Self {
-            writer: Writer::start(connection, options, limits),
+            writer: Writer::start(connection, writing, limits),
             readers,
             constraints: RwLock::default(),
         };
