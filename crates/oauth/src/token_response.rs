@@ -141,8 +141,11 @@ fn lifetime(document: &Document, path: &str) -> Result<Option<Duration>, BodyPro
         _ => None,
     };
     let seconds = seconds.ok_or_else(|| wrong_type(path, EXPECTED, value))?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds).min(LONGEST)))
 }
+
+/// What is longer is as good as for ever, and would lead past the end of the calendar.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 fn whole_seconds(seconds: f64) -> Option<u64> {
     #[expect(

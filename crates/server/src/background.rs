@@ -21,16 +21,39 @@ const REFRESH_BATCH: u32 = 16;
 /// Grants that nobody verified, ended in one round.
 const LAPSE_BATCH: u32 = 256;
 const FLUSH_PERIOD: Duration = Duration::from_secs(30);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5 * 60);
 
 /// Starts all jobs. They end soon after `stop`; a refresh that has begun is finished first, because
 /// its answer may be the only copy of a new refresh token.
 pub(crate) fn start(app: &App, plan: UpkeepPlan, stop: &CancellationToken) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
-    jobs.spawn(refresh(app.clone(), stop.clone()));
-    jobs.spawn(flush(app.clone(), stop.clone()));
-    jobs.spawn(keep_up(app.clone(), plan, stop.clone()));
+    let (on, until) = (app.clone(), stop.clone());
+    jobs.spawn(kept_going("refresh", stop.clone(), move || {
+        refresh(on.clone(), until.clone())
+    }));
+    let (on, until) = (app.clone(), stop.clone());
+    jobs.spawn(kept_going("flush", stop.clone(), move || {
+        flush(on.clone(), until.clone())
+    }));
+    let (on, until) = (app.clone(), stop.clone());
+    jobs.spawn(kept_going("upkeep", stop.clone(), move || {
+        keep_up(on.clone(), plan.clone(), until.clone())
+    }));
     jobs
+}
+
+/// A job that panics is started again: nobody would notice that it is gone.
+async fn kept_going<F>(name: &'static str, stop: CancellationToken, job: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(job()).await {
+        tracing::error!(name, %error, "a background job broke off and starts again");
+        if !pause(&stop, RESTART_PAUSE).await {
+            return;
+        }
+    }
 }
 
 /// Housekeeping as the configuration wants it; `holder` names this run of this process.

@@ -1,7 +1,8 @@
 use std::{fmt, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A moment in UTC, in microseconds since the Unix epoch.
+/// A moment in UTC, in microseconds since the Unix epoch; within the years 1 to 9999, which is what
+/// RFC 3339 and protobuf can say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Timestamp(i64);
 
@@ -9,14 +10,23 @@ impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
 
-    /// From microseconds since the epoch.
+    const FIRST: i64 = -62_135_596_800_000_000;
+    const LAST: i64 = 253_402_300_799_999_999;
+
+    /// From microseconds since the epoch, saturating.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        if micros < Self::FIRST {
+            Self(Self::FIRST)
+        } else if micros > Self::LAST {
+            Self(Self::LAST)
+        } else {
+            Self(micros)
+        }
     }
 
-    /// From whole seconds since the epoch.
+    /// From whole seconds since the epoch, saturating.
     pub const fn from_secs(secs: i64) -> Self {
-        Self(secs.saturating_mul(1_000_000))
+        Self::from_micros(secs.saturating_mul(1_000_000))
     }
 
     /// Microseconds since the epoch.
@@ -39,13 +49,13 @@ impl Timestamp {
     /// Later by `by`, saturating.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(micros(by)))
+        Self::from_micros(self.0.saturating_add(micros(by)))
     }
 
     /// Earlier by `by`, saturating.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(micros(by)))
+        Self::from_micros(self.0.saturating_sub(micros(by)))
     }
 
     /// Time from `earlier` to `self`; zero when `earlier` is later.
@@ -94,8 +104,12 @@ mod tests {
         assert_eq!(
             Timestamp::from_micros(i64::MAX)
                 .plus(Duration::MAX)
-                .as_micros(),
-            i64::MAX
+                .to_string(),
+            "9999-12-31T23:59:59.999999Z"
+        );
+        assert_eq!(
+            Timestamp::EPOCH.minus(Duration::MAX).to_string(),
+            "0001-01-01T00:00:00Z"
         );
     }
 }

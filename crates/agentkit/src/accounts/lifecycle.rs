@@ -207,7 +207,7 @@ impl AgentKit {
     ) -> Result<Arc<Grounds>> {
         // A part of a grant is put over the rest of it, which a refresh may be changing now: what
         // was read before its end must not be written after it.
-        let _turn = if patch.credential.keeps_refresh_token() {
+        let mut turn = if patch.credential.keeps_refresh_token() {
             let turn = self.flights().enter(grounds.account.id).await;
             grounds = self.grounds_of(env, grounds.account.id).await?;
             Some(turn)
@@ -219,6 +219,10 @@ impl AgentKit {
             if self.try_change(env, actor, &grounds, &patch, link).await? {
                 self.snapshots().forget(env, id);
                 return self.grounds_of(env, id).await;
+            }
+            // Those who lost a race queue up, so that each gets through.
+            if turn.is_none() {
+                turn = Some(self.flights().enter(id).await);
             }
             grounds = self.grounds_of(env, id).await?;
         }

@@ -162,6 +162,13 @@ impl AgentKit {
         grounds: &Arc<Grounds>,
         call: ProxyCall,
     ) -> std::result::Result<Response<ResponseBody>, ProxyError> {
+        // SECURITY: their answers repeat the request, the credential in it included, or open a tunnel.
+        if matches!(
+            call.method.as_str(),
+            "TRACE" | "TRACK" | "DEBUG" | "CONNECT"
+        ) {
+            return Err(Error::field("method", "is not forwarded by the proxy").into());
+        }
         grounds.require_active()?;
         if !grounds.provider.proxy_enabled {
             return Err(Error::ProxyDisabled(grounds.provider.identifier.clone()).into());
@@ -429,8 +436,9 @@ impl Outgoing<'_> {
             Backoff::Linear => step * (attempt + 1),
             Backoff::Fixed => step,
         };
-        let pause = asked.unwrap_or(own);
-        (Instant::now() + pause < self.deadline).then_some(pause)
+        // SECURITY: the provider names the pause, and no clock can be that far ahead.
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        asked.or(Some(own)).filter(|pause| *pause < left)
     }
 }
 

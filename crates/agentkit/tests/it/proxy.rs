@@ -423,6 +423,32 @@ on_both_engines! {
         }
     }
 
+    /// Part of AK-115: a pause that no clock can hold is too long, and nothing worse.
+    async fn an_endless_retry_after_ends_the_tries(test: TestDb) {
+        let app = App::started_with(&test, |_| {
+            Router::new().route("/endless/{*rest}", any(async || {
+                (StatusCode::SERVICE_UNAVAILABLE, [(http::header::RETRY_AFTER, u64::MAX.to_string())])
+            }))
+        }).await;
+        let input = provider_input("Endless", &bearer(), &app.upstream.url("/endless"));
+        let provider = app.kit.create_custom_provider(app.env, &app.actor, input).await.unwrap();
+        app.connection_of(&provider, "endless", json!({"retry_attempts": 2})).await;
+        let id = add(&app, "endless", "ada", json!({"token": "t"})).await;
+        assert_eq!(app.get(id, "/x").await.unwrap().status, 503);
+    }
+
+    /// A method whose answer repeats the request would show the credential.
+    async fn methods_that_repeat_the_request_are_refused(test: TestDb) {
+        let app = App::started(&test).await;
+        app.static_connection("bearer", bearer()).await;
+        let id = add(&app, "bearer", "ada", json!({"token": STATIC_TOKEN})).await;
+        for method in ["TRACE", "TRACK", "CONNECT"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let answer = app.send(call(id, method.clone(), "/echo")).await;
+            assert_eq!(refusal(answer), (400, ErrorCode::InvalidArgument), "{method}");
+        }
+    }
+
     /// AK-454: a provider that is not there.
     async fn an_unreachable_provider_is_a_bad_gateway(test: TestDb) {
         let app = App::started(&test).await;
