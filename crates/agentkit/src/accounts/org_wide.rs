@@ -169,8 +169,11 @@ impl AgentKit {
                     || error.is_unique_violation(OWNER_INDEX) =>
             {
                 drop(tx);
-                let made = self.find_org_wide(env, connection.id).await?;
-                return made.ok_or(Error::Conflict);
+                // On SQLite it may not be durable yet: a writer sees it, a reader would not.
+                let mut tx = ctx.db.begin(env).await?;
+                let made = connected_accounts::find_org_wide(&mut tx, connection.id).await?;
+                tx.commit().await?;
+                return made.map(|row| row.id).ok_or(Error::Conflict);
             }
             Err(error) => return Err(error.into()),
         }
