@@ -29,6 +29,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     seconds: Family<MethodLabels, Histogram>,
     pub(crate) connections: Gauge,
+    pub(crate) refused_connections: Counter,
 }
 
 impl Metrics {
@@ -40,6 +41,7 @@ impl Metrics {
                 Histogram::new(exponential_buckets(0.001, 2.0, 16))
             }),
             connections: Gauge::default(),
+            refused_connections: Counter::default(),
         };
         registry.register(
             "keystead_gateway_calls",
@@ -55,6 +57,11 @@ impl Metrics {
             "keystead_gateway_connections",
             "Open connections",
             metrics.connections.clone(),
+        );
+        registry.register(
+            "keystead_gateway_refused_connections",
+            "Connections closed at once because there were too many, of all clients or of one",
+            metrics.refused_connections.clone(),
         );
         metrics
     }

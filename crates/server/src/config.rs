@@ -57,6 +57,10 @@ pub(crate) struct Server {
     /// Networks of the proxies in front whose `X-Forwarded-*` headers are believed, as CIDR.
     #[serde(default)]
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Connections that one client address may have open (IPv6: a /64); 0 is unlimited. Trusted
+    /// proxies are not counted.
+    #[serde(default = "default_connections_per_address")]
+    pub(crate) max_connections_per_address: u32,
     /// Longest wait for running requests at shutdown, in seconds.
     #[serde(default = "default_drain")]
     pub(crate) drain_seconds: u64,
@@ -245,6 +249,10 @@ fn default_listen() -> SocketAddr {
 
 fn default_admin() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 9443))
+}
+
+const fn default_connections_per_address() -> u32 {
+    1_000
 }
 
 const fn default_drain() -> u64 {

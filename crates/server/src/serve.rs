@@ -18,7 +18,7 @@ use keystead_identity::{BaseUrl, FirstStart, environments::EnvironmentKind};
 use keystead_net::{Policy, certificates_from_pem};
 use keystead_store::installation as rows;
 use prometheus_client::registry::Registry;
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 /// Serves until stopped.
@@ -38,6 +38,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
         certificate: certificate.clone(),
         drain,
         trusted_proxies: TrustedProxies(config.server.trusted_proxies.clone()),
+        max_connections_per_address: NonZeroU32::new(config.server.max_connections_per_address),
         strict_transport_security: base_url.is_https(),
         ..Settings::default()
     };

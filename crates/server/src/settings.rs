@@ -69,6 +69,11 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "networks (CIDR) of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed; from anybody else these headers are dropped",
             ),
             set(
+                "max_connections_per_address",
+                Value("1000"),
+                "connections that one client address may have open at the same time (IPv6: a /64); more are closed at once, and 0 is unlimited. Trusted proxies are not limited: name yours in `trusted_proxies`, or all its clients share this number",
+            ),
+            set(
                 "drain_seconds",
                 Value("30"),
                 "longest wait for running requests at shutdown",

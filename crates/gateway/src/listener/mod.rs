@@ -1,15 +1,21 @@
 //! Takes connections: TLS (ALPN `h2`, `http/1.1`) or plain (HTTP/2 by prior knowledge, HTTP/1.1).
 //!
-//! What a stranger may cost is bounded: connections, time for handshake and headers, header size.
+//! What a stranger may cost is bounded: connections, all together and from one address, time for
+//! handshake, headers and body, header size.
 //! Clients that keep a connection open without calls are left alone: a dead one is found by our
 //! own HTTP/2 pings, a living one may ping as it likes and idle as long as it likes.
 
+mod admission;
+mod body;
 pub mod proxy;
 pub mod tls;
-mod unread;
+
+pub use body::Pace;
 
 use crate::{Gateway, Metrics, Peer};
-use http::{HeaderValue, Request, header};
+use admission::Admission;
+use body::{GivenUp, RequestBody};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -20,28 +26,35 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use proxy::TrustedProxies;
-use std::{convert::Infallible, fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, fmt, io, net::SocketAddr, num::NonZeroU32, pin::pin, sync::Arc,
+    time::Duration,
+};
 use tls::Certificate;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use unread::RequestBody;
+use tonic::body::Body;
 
 /// How a listener behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `None` for plain connections, behind a proxy that ends TLS.
     pub certificate: Option<Arc<Certificate>>,
-    /// Connections at the same time; more wait to be accepted.
+    /// Connections at the same time; more are closed at once.
     pub max_connections: usize,
+    /// Those of them that one client may have: an IPv4 address, or a /64 of IPv6. `None` for no
+    /// limit. Trusted proxies have none.
+    pub max_connections_per_address: Option<NonZeroU32>,
     /// Time for the TLS handshake and for the headers of a request. HTTP/1.1 connections without a
     /// request are closed after it.
     pub header_timeout: Duration,
+    /// How slowly a request body may arrive; after that it is answered with 408.
+    pub body_pace: Pace,
     /// Headers of one request, in bytes.
     pub max_header_bytes: u32,
     /// Time for running requests to end at shutdown.
@@ -57,7 +70,12 @@ impl Default for Settings {
         Self {
             certificate: None,
             max_connections: 10_000,
+            max_connections_per_address: NonZeroU32::new(1_000),
             header_timeout: Duration::from_secs(30),
+            body_pace: Pace {
+                patience: Duration::from_secs(30),
+                min_rate: 1024,
+            },
             max_header_bytes: 64 * 1024,
             drain: Duration::from_secs(30),
             trusted_proxies: TrustedProxies::default(),
@@ -129,15 +147,15 @@ impl Listener {
             tls,
             metrics,
         } = self;
-        let slots = Arc::new(Semaphore::new(settings.max_connections));
+        let admission = Admission::new(
+            settings.max_connections,
+            settings.max_connections_per_address,
+            settings.trusted_proxies.clone(),
+        );
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let slot = tokio::select! {
-                () = &mut shutdown => break,
-                slot = slots.clone().acquire_owned() => slot,
-            };
             let accepted = tokio::select! {
                 () = &mut shutdown => break,
                 accepted = socket.accept() => accepted,
@@ -152,6 +170,12 @@ impl Listener {
                 }
             };
             while connections.try_join_next().is_some() {}
+            let Some(slot) = admission.admit(address.ip()) else {
+                // Closed rather than left hanging, so that the client can go elsewhere.
+                metrics.refused_connections.inc();
+                tracing::debug!(%address, "too many connections");
+                continue;
+            };
             let connection = Connection {
                 gateway: gateway.clone(),
                 settings: settings.clone(),
@@ -233,10 +257,17 @@ impl Connection {
             let strict = peer.secure && settings.strict_transport_security;
             request.extensions_mut().insert(peer);
             let waits = request.headers().contains_key(header::EXPECT);
-            let request =
-                request.map(|body| RequestBody::new(body, protocol == Protocol::Http1 && !waits));
+            let read_rest = protocol == Protocol::Http1 && !waits;
+            let given_up = GivenUp::default();
+            let request = request.map(|body| {
+                RequestBody::new(body, read_rest, settings.body_pace, given_up.clone())
+            });
             async move {
                 let mut response = gateway.handle(request).await;
+                if given_up.happened() {
+                    // Handlers see a body that broke off; the client can be told more.
+                    response = too_slow(protocol);
+                }
                 if strict {
                     let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
                     response
@@ -273,6 +304,17 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// The answer to a body that did not arrive. The connection ends with it, or on HTTP/2 the stream.
+fn too_slow(protocol: Protocol) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    if protocol == Protocol::Http1 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// Tells HTTP/2 by prior knowledge from HTTP/1.1 by the first bytes, which stay unread. The caller

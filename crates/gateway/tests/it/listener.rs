@@ -6,7 +6,7 @@ use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keystead_gateway::{
     Metrics, Pipeline,
-    listener::{Listener, Settings, tls::Certificate},
+    listener::{Listener, Pace, Settings, proxy::TrustedProxies, tls::Certificate},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -285,40 +285,91 @@ async fn a_running_request_ends_before_the_listener_does() {
     assert!(TcpStream::connect(running.address).await.is_err());
 }
 
+/// One call on a connection of its own; `None` when the connection is closed on us.
+async fn call(address: SocketAddr) -> Option<(conn::http1::SendRequest<Full<Bytes>>, StatusCode)> {
+    let mut sender = http1(TcpStream::connect(address).await.unwrap()).await;
+    let request = list()
+        .uri("/api/v1/organizations")
+        .header("host", HOST)
+        .body(Full::default())
+        .unwrap();
+    let response = sender.send_request(request).await.ok()?;
+    Some((sender, response.status()))
+}
+
 #[tokio::test]
-async fn more_connections_than_allowed_wait() {
-    let running = start(Settings {
+async fn more_connections_than_allowed_are_closed_at_once() {
+    let all = Settings {
         max_connections: 1,
+        ..Settings::default()
+    };
+    let of_one_client = Settings {
+        max_connections_per_address: std::num::NonZeroU32::new(1),
+        ..Settings::default()
+    };
+    for settings in [all, of_one_client] {
+        let running = start(settings).await;
+        let (mut first, status) = call(running.address).await.unwrap();
+        assert_eq!(status, StatusCode::OK);
+        assert!(call(running.address).await.is_none());
+
+        let request = list().uri("/api/v1/organizations").header("host", HOST);
+        let again = first.send_request(request.body(Full::default()).unwrap());
+        assert_eq!(again.await.unwrap().status(), StatusCode::OK);
+        drop(first);
+        let served = async {
+            // The listener notices the closed connection in its own time.
+            while call(running.address).await.is_none() {}
+        };
+        tokio::time::timeout(Duration::from_secs(5), served)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn trusted_proxies_may_open_as_many_connections_as_there_are() {
+    let running = start(Settings {
+        max_connections_per_address: std::num::NonZeroU32::new(1),
+        trusted_proxies: TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()]),
         ..Settings::default()
     })
     .await;
-    let get = async || {
-        let mut sender = http1(TcpStream::connect(running.address).await.unwrap()).await;
-        let request = list()
-            .uri("/api/v1/organizations")
-            .header("host", HOST)
-            .body(Full::default())
+    let first = call(running.address).await.unwrap();
+    let second = call(running.address).await.unwrap();
+    assert_eq!((first.1, second.1), (StatusCode::OK, StatusCode::OK));
+}
+
+/// Whoever reads the body, and whatever the handler makes of one that breaks off.
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_answered_and_ends_the_connection() {
+    let running = start(Settings {
+        body_pace: Pace {
+            patience: Duration::from_millis(50),
+            min_rate: 1024,
+        },
+        ..Settings::default()
+    })
+    .await;
+    let grpc = "/scalekit.v1.organizations.OrganizationService/ListOrganization";
+    for (path, kind) in [
+        ("/api/v1/organizations", "application/json"),
+        ("/oauth/token", "application/x-www-form-urlencoded"),
+        (grpc, "application/grpc"),
+    ] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {ALL}\r\n\
+             content-type: {kind}\r\ncontent-length: 9\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer))
+            .await
+            .unwrap_or_else(|_| panic!("{path} kept the connection open"))
             .unwrap();
-        let response = sender.send_request(request).await.unwrap();
-        (sender, response.status())
-    };
-    let (mut first, status) = get().await;
-    assert_eq!(status, StatusCode::OK);
-    let mut second = std::pin::pin!(get());
-    for _ in 0..20 {
-        // While the first is served again and again, the second gets no answer.
-        let request = list().uri("/api/v1/organizations").header("host", HOST);
-        let again = first.send_request(request.body(Full::default()).unwrap());
-        tokio::select! {
-            biased;
-            _ = &mut second => panic!("two connections at once"),
-            answer = again => assert_eq!(answer.unwrap().status(), StatusCode::OK),
-        }
-        first.ready().await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
     }
-    drop(first);
-    let (_, status) = tokio::time::timeout(Duration::from_secs(5), second)
-        .await
-        .unwrap();
-    assert_eq!(status, StatusCode::OK);
 }
