@@ -118,7 +118,7 @@ impl AgentKit {
         if credential.access_key_id.is_empty() || credential.token_secret.is_empty() {
             return Err(missing("access_key_id"));
         }
-        let mut values = grounds.template_values();
+        let mut values = grounds.template_values().clone();
         values.extend(template::values_of(&[&grounds
             .connection
             .settings
