@@ -1,6 +1,6 @@
 //! Which headers cross the proxy (AK-453, AK-456).
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Hop-by-hop headers (RFC 9110 section 7.6.1) and what older proxies send.
 const HOP_BY_HOP: &[&str] = &[
@@ -42,14 +42,24 @@ const NOT_FORWARDED: &[&str] = &[
     "x-real-ip",
 ];
 
-/// Answers of the provider that would act on this server's origin.
+/// Headers of the provider by which an answer that a browser opens would act on this server's origin:
+/// on its cookies, storage, workers, reports, or on where the page goes.
 const NOT_RETURNED: &[&str] = &[
     "set-cookie",
     "set-cookie2",
     "strict-transport-security",
     "alt-svc",
     "clear-site-data",
+    "link",
+    "nel",
+    "origin-agent-cluster",
     "public-key-pins",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "sourcemap",
+    "x-sourcemap",
     "x-scalekit-execution-id",
     "x-scalekit-source",
 ];
@@ -68,15 +78,26 @@ pub(super) fn forwarded(from: &HeaderMap) -> HeaderMap {
 }
 
 /// The provider's headers that go back to the caller.
+///
+/// SECURITY: an answer that a browser shows is data of somebody else on our origin. It is neither
+/// guessed to be a page nor, being one, allowed to run.
 pub(super) fn returned(from: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(from);
-    filtered(from, |name| {
+    let mut kept = filtered(from, |name| {
         let text = name.as_str();
         !HOP_BY_HOP.contains(&text)
             && !NOT_RETURNED.contains(&text)
             && !text.starts_with("access-control-")
             && !named.contains(name)
-    })
+    });
+    let ours = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "sandbox"),
+    ];
+    for (name, value) in ours {
+        kept.insert(name, HeaderValue::from_static(value));
+    }
+    kept
 }
 
 fn filtered(from: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
@@ -149,14 +170,30 @@ mod tests {
             ("access-control-allow-origin", "*"),
             ("transfer-encoding", "chunked"),
             ("x-scalekit-source", "platform"),
+            ("refresh", "0;url=https://evil.test"),
+            ("link", "</x>; rel=preload"),
+            ("service-worker-allowed", "/"),
+            ("nel", "{}"),
+            ("report-to", "{}"),
+            ("reporting-endpoints", "a=\"https://evil.test\""),
+            ("clear-site-data", "\"*\""),
+            ("origin-agent-cluster", "?1"),
+            ("sourcemap", "/x"),
+            ("content-security-policy", "default-src *"),
+            ("content-security-policy", "script-src *"),
+            ("x-content-type-options", "none"),
+            ("www-authenticate", "Bearer"),
             ("content-type", "application/json"),
             ("content-encoding", "gzip"),
             ("retry-after", "3"),
         ]);
         let kept = map(&[
+            ("www-authenticate", "Bearer"),
             ("content-type", "application/json"),
             ("content-encoding", "gzip"),
             ("retry-after", "3"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "sandbox"),
         ]);
         assert_eq!(returned(&sent), kept);
     }

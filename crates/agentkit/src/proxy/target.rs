@@ -76,11 +76,17 @@ fn check_path(path: &str) -> Result<(), TargetError> {
     if path.chars().any(char::is_control) {
         return Err(TargetError::Path("it holds control characters"));
     }
+    let lower = path.to_ascii_lowercase();
+    if ["%252e", "%252f", "%255c", "%2525"]
+        .iter()
+        .any(|twice| lower.contains(twice))
+    {
+        return Err(TargetError::Path("it is encoded twice"));
+    }
     for segment in path.split('/') {
         let decoded = percent_encoding::percent_decode_str(segment).collect::<Vec<u8>>();
         // A server may decode `%2F` before it resolves the path.
-        let dots = |part: &[u8]| matches!(part, b"." | b"..");
-        if decoded.split(|byte| *byte == b'/').any(dots) {
+        if decoded.split(|byte| *byte == b'/').any(is_dots) {
             return Err(TargetError::Path("it holds a dot segment"));
         }
         if decoded.iter().any(u8::is_ascii_control) {
@@ -88,6 +94,12 @@ fn check_path(path: &str) -> Result<(), TargetError> {
         }
     }
     Ok(())
+}
+
+/// Java servers take path parameters off before they resolve the path: `..;a=b` climbs there.
+fn is_dots(part: &[u8]) -> bool {
+    let name = part.split(|byte| *byte == b';').next();
+    matches!(name, Some(b"." | b".."))
 }
 
 #[cfg(test)]
@@ -124,6 +136,12 @@ mod tests {
             ("https://h.test:8443/x", "/", None, "https://h.test:8443/x/"),
             (
                 "https://h.test",
+                "/a;v=1/..b/100%25",
+                None,
+                "https://h.test/a;v=1/..b/100%25",
+            ),
+            (
+                "https://h.test",
                 "/a%2Fb/ü",
                 None,
                 "https://h.test/a%2Fb/%C3%BC",
@@ -147,6 +165,16 @@ mod tests {
             "/a/./b",
             "/a/..%2f../b",
             "/a/x%2F%2e%2e",
+            "/..;/x",
+            "/a/..;v=1/x",
+            "/a/.;/x",
+            "/a/..%3b/x",
+            "/a%2f..;x/b",
+            "/a/%252e%252E/x",
+            "/a/.%252e/x",
+            "/a%252F..%252fb",
+            "/a%255c..",
+            "/a/%25252e%25252e/x",
             "/a\\b",
             "/%5C..",
             "/a\nb",
