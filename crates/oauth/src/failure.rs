@@ -10,18 +10,18 @@ pub enum FailureKind {
     Transient,
 }
 
-/// A token endpoint gave no token. Safe to log: texts of the provider are cut, and anything in
-/// them that looks like a credential is removed.
+/// A token endpoint gave no token. Safe to log and show: of the provider's words only the code is told.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TokenFailure {
     /// The provider refused, with a reason (RFC 6749, section 5.2).
-    #[error("the provider refused with {code} (HTTP {status}){}", suffix(.description.as_deref()))]
+    #[error("the provider refused with {code} (HTTP {status})")]
     Refused {
         /// HTTP status.
         status: u16,
         /// `invalid_grant` and the like.
         code: String,
-        /// The provider's explanation.
+        /// The provider's explanation: a foreign text, which is not for logs and pages. It is cut, and
+        /// what looks like a credential is removed.
         description: Option<String>,
     },
     /// An HTTP error without a reason.
@@ -83,12 +83,6 @@ impl TokenFailure {
     }
 }
 
-fn suffix(description: Option<&str>) -> String {
-    description
-        .map(|text| format!(": {text}"))
-        .unwrap_or_default()
-}
-
 /// The refusal in an answer, if it is one.
 pub(crate) fn refusal(answer: &Answer<'_>, document: &Document) -> Option<TokenFailure> {
     let code = error_code(document, answer.is_success())?;
@@ -147,10 +141,12 @@ pub(crate) fn clean_code(code: &str) -> String {
     }
 }
 
-/// Makes a foreign text safe for logs: one line, at most 200 characters, and no word that could
-/// be a credential, since some providers quote the token they refuse.
+/// Makes a foreign text harmless: one line of at most 200 characters, none of which is invisible or
+/// turns the direction, and no word that could be a credential, since some providers quote the
+/// token they refuse.
 pub(crate) fn clean_text(text: &str) -> Option<String> {
-    let words = text
+    let visible: String = text.chars().filter(|c| !is_format(*c)).collect();
+    let words = visible
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
     let words: Vec<&str> = words
@@ -158,6 +154,16 @@ pub(crate) fn clean_text(text: &str) -> Option<String> {
         .collect();
     let line: String = words.join(" ").chars().take(200).collect();
     (!line.is_empty()).then_some(line)
+}
+
+/// Unicode's category Cf, with the code points between its members that are not assigned.
+const fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+        | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 fn looks_secret(word: &str) -> bool {
@@ -251,7 +257,7 @@ mod tests {
         let cases = [
             (
                 r#"{"error":"invalid_grant","error_description":"Token ya29.a0AfH6SMBx1234567890 has been\r\nrevoked."}"#,
-                "the provider refused with invalid_grant (HTTP 400): Token … has been revoked.",
+                "the provider refused with invalid_grant (HTTP 400)",
             ),
             (
                 r#"{"error":"<script>alert(1)</script>"}"#,
@@ -259,7 +265,7 @@ mod tests {
             ),
             (
                 r#"{"error":{"message":"Bad code","type":"OAuthException"}}"#,
-                "the provider refused with OAuthException (HTTP 400): Bad code",
+                "the provider refused with OAuthException (HTTP 400)",
             ),
             (
                 "nope",
@@ -269,11 +275,20 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(failure(400, body).to_string(), expected);
         }
+        let TokenFailure::Refused { description, .. } = failure(400, cases[0].0) else {
+            panic!("not a refusal")
+        };
+        assert_eq!(description.as_deref(), Some("Token … has been revoked."));
     }
 
     #[test]
     fn texts_are_cut_and_flattened() {
         assert_eq!(clean_text(" \r\n\t "), None);
+        assert_eq!(clean_text("\u{202e}\u{200b}\u{feff}"), None);
+        assert_eq!(
+            clean_text("pay\u{200b}pal \u{202e}moc\u{2066}").as_deref(),
+            Some("paypal moc")
+        );
         assert_eq!(clean_text("a\u{0}b\nc").as_deref(), Some("a b c"));
         assert_eq!(clean_text(&"é ".repeat(500)).unwrap().chars().count(), 200);
         for secret in [

@@ -2,7 +2,7 @@
 
 use super::{
     MAX_VERIFY_ATTEMPTS, OpenLink, VERIFICATION_LIFETIME, consent::FlowSecrets,
-    consenter::ProviderAccount, purpose,
+    consenter::ProviderAccount, exchange_failure::ExchangeFailure, purpose,
 };
 use crate::{
     AgentKit, Error,
@@ -11,7 +11,7 @@ use crate::{
     providers::AuthKind,
     record::{self, AccountEvent},
     settings::Verification,
-    vault::{Credential, ExchangeError, GrantClient, Sealed, TokenCall},
+    vault::{Credential, GrantClient, Sealed, TokenCall},
 };
 use keystead_crypto::random_token;
 use keystead_identity::Actor;
@@ -59,7 +59,7 @@ pub enum CallbackError {
     Denied(Denial),
     /// The code could not be exchanged.
     #[error("the provider did not issue tokens: {0}")]
-    Exchange(String),
+    Exchange(ExchangeFailure),
     /// Values of the account could not be read from the provider.
     #[error("Error executing post auth hooks: {0}")]
     PostAuth(String),
@@ -214,16 +214,17 @@ impl AgentKit {
         link: &OpenLink,
         error: &CallbackError,
     ) -> Result<()> {
+        let mut text = error.to_string();
+        if let CallbackError::Exchange(failure) = error
+            && let Some(description) = &failure.description
+            && self.settings(env).await?.detailed_error_logging
+        {
+            text.push_str(": ");
+            text.push_str(description.expose());
+        }
         let mut tx = self.ctx().db.begin(env).await?;
-        let kind = "connected_account.oauth_failed";
-        record::history(
-            &mut tx,
-            self.ctx(),
-            link.grounds.account.id,
-            kind,
-            &error.to_string(),
-        )
-        .await?;
+        let (kind, id) = ("connected_account.oauth_failed", link.grounds.account.id);
+        record::history(&mut tx, self.ctx(), id, kind, &text).await?;
         let now = self.ctx().clock.now();
         test_run::failed(&mut tx, link.row.id, error, now).await?;
         tx.commit().await?;
@@ -300,10 +301,11 @@ impl AgentKit {
             extra: &extra,
             timeout: EXCHANGE_TIMEOUT,
         };
-        let (tokens, authentication) = self
-            .exchange(&call)
-            .await
-            .map_err(|error: ExchangeError| CallbackError::Exchange(error.to_string()))?;
+        let (tokens, authentication) = self.exchange(&call).await.map_err(|error| {
+            let verifier = verifier.as_ref().map_or("", |verifier| verifier.expose());
+            let known = [&secrets.client.client_secret, code.expose(), verifier];
+            CallbackError::Exchange(ExchangeFailure::answered(error, &known))
+        })?;
         let mut client = secrets.client.clone();
         if let Some(way) = authentication {
             way.as_str().clone_into(&mut client.auth_method);

@@ -8,6 +8,7 @@ mod callback;
 mod consent;
 mod consenter;
 mod create;
+mod exchange_failure;
 mod form;
 mod hooks;
 mod lapse;
@@ -18,6 +19,7 @@ mod revoke;
 mod verify;
 
 pub use callback::{CallbackEnd, CallbackError};
+pub use exchange_failure::ExchangeFailure;
 pub use consent::Consent;
 pub use create::{CreatedLink, NewLink, OpenLink};
 pub use form::{FormAnswers, FormEnd};

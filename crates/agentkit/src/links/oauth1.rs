@@ -7,6 +7,7 @@
 use super::{
     callback::{CallbackError, EXCHANGE_TIMEOUT},
     consent::{FlowSecrets, TemporaryCredentials},
+    exchange_failure::ExchangeFailure,
 };
 use crate::{
     AgentKit, Error,
@@ -126,13 +127,14 @@ impl AgentKit {
             verifier.verifier.expose(),
             &stamp,
         );
-        let header = header.map_err(|error| CallbackError::Exchange(error.to_string()))?;
+        let failed = |reason| CallbackError::Exchange(ExchangeFailure::because(reason));
+        let header = header.map_err(|error| failed(error.to_string()))?;
         let token = self
             .signed_post(&client.token_uri, &header, |answer| {
                 parse_access_token(answer).map_err(|error| error.to_string())
             })
             .await
-            .map_err(CallbackError::Exchange)?;
+            .map_err(failed)?;
         let mut credential = Credential::default();
         credential.access_token.clone_from(token.token.expose());
         credential.token_secret.clone_from(token.secret.expose());

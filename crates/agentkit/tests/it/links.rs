@@ -335,6 +335,29 @@ on_both_engines! {
         assert_eq!(app.status(link.grounds.account.id).await, AccountStatus::PendingAuth);
     }
 
+    /// AK-311, DB-123: the provider's own words are kept only where they are wanted, and shown nowhere.
+    async fn a_description_of_the_provider_stays_in_the_history(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let link = app.link("sandbox", "ada").await;
+        for wanted in [false, true] {
+            let mut settings = app.kit.settings(app.env).await.unwrap();
+            settings.detailed_error_logging = wanted;
+            app.kit.update_settings(app.env, &app.actor, false, &settings).await.unwrap();
+            let (mine, stolen) = (begin(&app, &link).await, begin(&app, &link).await);
+            let back = app.upstream.allow(&mine).await;
+            let victim = app.upstream.decide(&stolen, "u-bo", "allow").await;
+            let swapped = back.query.replace(&param(&back.url, "code").unwrap(), &param(&victim.url, "code").unwrap());
+            let error = finish(&app, &connection, Some(&back.browser), &swapped).await.unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("invalid_grant") && !shown.contains("code_verifier"), "{shown}");
+            let history = app.kit.account_history(app.env, link.grounds.account.id, 100).await.unwrap();
+            let history = format!("{history:?}");
+            assert!(history.contains("invalid_grant"), "{history}");
+            assert_eq!(history.contains("code_verifier"), wanted, "{history}");
+        }
+    }
+
     /// Part of AK-105: a public client has PKCE instead of a secret.
     async fn a_public_client_connects(test: TestDb) {
         let app = App::started(&test).await;
