@@ -22,7 +22,7 @@ def sign_in(server: Server, email: str = "dev@keystead.test") -> requests.Sessio
     mailbox = server.data / "mailbox"
     before = set(mailbox.glob("*.json"))
     page = submit(session, page, email=email)
-    code = re.search(r"\b\d{6}\b", _next_mail(mailbox, before)["text"]).group()
+    code = re.search(r"\b\d{8}\b", _next_mail(mailbox, before)["text"]).group()
     page = submit(session, page, code=code)
     assert page.status_code == 200 and "/sign-in" not in page.url, page.url
     return session
@@ -35,7 +35,7 @@ def sign_in_page(server: Server, page, email: str = "dev@keystead.test") -> None
     before = set(mailbox.glob("*.json"))
     page.get_by_label("E-mail").fill(email)
     page.get_by_role("button", name="Send code").click()
-    page.get_by_label("Code").fill(re.search(r"\b\d{6}\b", _next_mail(mailbox, before)["text"]).group())
+    page.get_by_label("Code").fill(re.search(r"\b\d{8}\b", _next_mail(mailbox, before)["text"]).group())
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard/env_*")
 

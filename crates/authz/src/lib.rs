@@ -14,6 +14,7 @@ mod bearer;
 mod caller;
 mod discovery;
 mod login;
+mod login_limits;
 mod oauth_error;
 pub mod permissions;
 mod portal;

@@ -1,5 +1,6 @@
 use crate::{
     Authorizer,
+    login_limits::{Subject, Try, note_refusal},
     sessions::{SESSION_LIFETIME, SESSION_PURPOSE},
 };
 use keystead_crypto::{TokenHash, random_code, random_token};
@@ -11,14 +12,12 @@ use keystead_store::entities::{
     sessions::{self, MemberSession},
 };
 use keystead_types::{ErrorCode, Internal, Reason, Secret, Timestamp};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-const CODE_DIGITS: usize = 6;
+const CODE_DIGITS: usize = 8;
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// Tries of one attempt; those of all attempts of an address are limited besides.
 const MAX_TRIES: i64 = 5;
-/// Codes one address may ask for within [`REQUEST_WINDOW`]; more are silently not sent.
-const MAX_REQUESTS: i64 = 5;
-const REQUEST_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 const ATTEMPT_PURPOSE: &str = "login attempt";
 const CODE_PURPOSE: &str = "login code";
@@ -52,6 +51,10 @@ pub enum LoginError {
     /// The code is wrong, expired, used or was tried too often. The visitor is not told which.
     #[error("the code is not valid; check it or ask for another one")]
     InvalidCode,
+    /// Too many codes were tried for the address, with whatever attempts. Members and strangers
+    /// are told alike; holds how long to wait.
+    #[error("too many codes were tried; try again in {} s", .0.as_secs().max(1))]
+    TooManyTries(Duration),
     /// Something broke on our side.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -62,16 +65,26 @@ impl Reason for LoginError {
         match self {
             Self::InvalidEmail => ErrorCode::InvalidArgument,
             Self::InvalidCode => ErrorCode::Unauthenticated,
+            Self::TooManyTries(_) => ErrorCode::RateLimited,
             Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyTries(wait) => Some(*wait),
+            _ => None,
         }
     }
 }
 
 impl Authorizer {
-    /// Begins a sign-in to the dashboard: sends a code when the address is a member's.
+    /// Begins a sign-in to the dashboard: sends a code when the address is a member's. `visitor` is
+    /// the client's address, or what stands for its network.
     ///
     // SECURITY: an unknown address, and one that asked too often, get the same answer from the same
-    // work; the mail itself is sent beside the request, so that its time tells nothing.
+    // work; the mail itself is sent beside the request, so that its time tells nothing. No code
+    // finishes an attempt for which no mail is sent: it would only be there to be guessed.
     ///
     /// # Errors
     /// [`LoginError::InvalidEmail`].
@@ -79,6 +92,7 @@ impl Authorizer {
         &self,
         mailer: &Arc<dyn Mailer>,
         email: &str,
+        visitor: Option<IpAddr>,
     ) -> Result<StartedLogin, LoginError> {
         let email_key = email_key(email).map_err(|_| LoginError::InvalidEmail)?;
         let ctx = &self.ctx;
@@ -86,17 +100,19 @@ impl Authorizer {
         let attempt = random_token(&*ctx.rng, "kla_", 32);
         let code = random_code(&*ctx.rng, CODE_DIGITS);
         let attempt_hash = ctx.keys.hasher.hash(ATTEMPT_PURPOSE, attempt.expose());
-        let code_hash = self.code_hash(&attempt, code.expose());
         let expires_at = now.plus(CODE_LIFETIME);
 
         let mut tx = ctx.db.begin_admin().await.map_err(Internal::new)?;
-        let since = now.minus(REQUEST_WINDOW);
-        let recent = login_codes::count_recent(&mut tx, &email_key, since)
-            .await
-            .map_err(Internal::new)?;
+        let may_mail = Subject::new(&email_key, visitor)
+            .request(&mut tx, now)
+            .await?;
         let member = members::find_by_email(&mut tx, &email_key)
             .await
-            .map_err(Internal::new)?;
+            .map_err(Internal::new)?
+            .filter(|_| may_mail);
+        let nothing = random_token(&*ctx.rng, "", 32);
+        let secret = if member.is_some() { &code } else { &nothing };
+        let code_hash = self.code_hash(&attempt, secret.expose());
         let new = NewLoginCode {
             attempt_hash: attempt_hash.as_bytes(),
             email_key: &email_key,
@@ -109,7 +125,7 @@ impl Authorizer {
             .map_err(Internal::new)?;
         tx.commit().await.map_err(Internal::new)?;
 
-        if let Some(member) = member.filter(|_| recent < MAX_REQUESTS) {
+        if let Some(member) = member {
             send(mailer, &member, &code);
         }
         Ok(StartedLogin {
@@ -118,14 +134,15 @@ impl Authorizer {
         })
     }
 
-    /// Finishes a sign-in with the code from the mail.
+    /// Finishes a sign-in with the code from the mail. `visitor` as in [`Self::start_login`].
     ///
     /// # Errors
-    /// [`LoginError::InvalidCode`].
+    /// [`LoginError::InvalidCode`], [`LoginError::TooManyTries`].
     pub async fn finish_login(
         &self,
         attempt: &Secret<String>,
         code: &str,
+        visitor: Option<IpAddr>,
     ) -> Result<SignedIn, LoginError> {
         let ctx = &self.ctx;
         let now = ctx.clock.now();
@@ -141,16 +158,27 @@ impl Authorizer {
         let Some(tried) = tried else {
             return Err(LoginError::InvalidCode);
         };
+        let subject = Subject::new(&tried.email_key, visitor);
+        let is_last = match subject.try_code(&mut tx, now).await? {
+            Try::Allowed { is_last } => is_last,
+            Try::Refused(until) => return Err(LoginError::TooManyTries(until.since(now))),
+        };
 
         let wanted = TokenHash::from_bytes(&tried.code_hash);
         let right = wanted == Some(self.code_hash(attempt, code.trim()));
         let member = members::find_by_email(&mut tx, &tried.email_key)
             .await
             .map_err(Internal::new)?;
-        let Some(member) = member.filter(|_| right) else {
-            // The try counts although it failed.
-            tx.commit().await.map_err(Internal::new)?;
-            return Err(LoginError::InvalidCode);
+        let member = match member {
+            Some(member) if right => member,
+            member => {
+                if let Some(member) = member.filter(|_| is_last) {
+                    note_refusal(&mut tx, ctx, &member).await?;
+                }
+                // The try counts although it failed.
+                tx.commit().await.map_err(Internal::new)?;
+                return Err(LoginError::InvalidCode);
+            }
         };
         if !login_codes::use_up(&mut tx, &attempt_hash, now)
             .await
@@ -158,6 +186,7 @@ impl Authorizer {
         {
             return Err(LoginError::InvalidCode);
         }
+        subject.was_right(&mut tx).await?;
         let token = random_token(&*ctx.rng, "kss_", 32);
         let hash = ctx.keys.hasher.hash(SESSION_PURPOSE, token.expose());
         let expires_at = now.plus(SESSION_LIFETIME);

@@ -11,7 +11,7 @@ use keystead_store::{
     entities::{
         agentkit, auth_links, environments, events, jobs,
         leases::{self, Lease},
-        login_codes, sessions, signing_keys,
+        login_codes, sessions, sign_in_limits, signing_keys,
     },
 };
 use keystead_types::{EnvironmentId, Internal, Timestamp};
@@ -25,8 +25,6 @@ const BATCH: u32 = 500;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Links and trips stay for a day after their end: a grant that waits for verification names its link.
 const LINK_MEMORY: Duration = DAY;
-/// Sign-in attempts are counted over a quarter of an hour.
-const LOGIN_CODE_MEMORY: Duration = Duration::from_secs(60 * 60);
 /// Expired leases are kept for their version numbers.
 const LEASE_MEMORY: Duration = DAY;
 /// Dead jobs wait this long for an operator.
@@ -62,6 +60,7 @@ enum Expired {
     MemberSessions,
     PortalSessions,
     LoginCodes,
+    SignInLimits,
     Links,
     Flows,
     Leases,
@@ -71,10 +70,11 @@ enum Expired {
     Calls(EnvironmentId, Timestamp),
 }
 
-const OF_INSTALLATION: [Expired; 8] = [
+const OF_INSTALLATION: [Expired; 9] = [
     Expired::MemberSessions,
     Expired::PortalSessions,
     Expired::LoginCodes,
+    Expired::SignInLimits,
     Expired::Links,
     Expired::Flows,
     Expired::Leases,
@@ -215,9 +215,8 @@ impl Work<'_> {
                 sessions::purge_members(tx, now, idle_since, BATCH).await
             }
             Expired::PortalSessions => sessions::purge_portal(tx, now, BATCH).await,
-            Expired::LoginCodes => {
-                login_codes::purge(tx, now.minus(LOGIN_CODE_MEMORY), BATCH).await
-            }
+            Expired::LoginCodes => login_codes::purge(tx, now, BATCH).await,
+            Expired::SignInLimits => sign_in_limits::purge(tx, now, BATCH).await,
             Expired::Links => auth_links::purge_links(tx, now.minus(LINK_MEMORY), BATCH).await,
             Expired::Flows => auth_links::purge_flows(tx, now.minus(LINK_MEMORY), BATCH).await,
             Expired::Leases => leases::purge(tx, now.minus(LEASE_MEMORY), BATCH).await,

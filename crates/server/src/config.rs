@@ -168,6 +168,10 @@ pub(crate) struct Limits {
     pub(crate) invalid_links_per_minute: u32,
     /// Forms sent for one connected account.
     pub(crate) forms_per_minute: u32,
+    /// Sign-in codes asked for from one address.
+    pub(crate) sign_in_codes_per_minute: u32,
+    /// Wrong sign-in codes sent from one address.
+    pub(crate) wrong_codes_per_minute: u32,
 }
 
 impl Default for Limits {
@@ -179,6 +183,8 @@ impl Default for Limits {
             links_per_minute: 60,
             invalid_links_per_minute: 20,
             forms_per_minute: 10,
+            sign_in_codes_per_minute: 20,
+            wrong_codes_per_minute: 10,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Puts the parts of the product together.
 
 use crate::{
-    adapters::{ConnectLimits, HostedConnect, MemberLogin},
+    adapters::{ConnectLimits, HostedConnect, LoginLimits, MemberLogin},
     config::Limits,
     routes,
 };
@@ -108,6 +108,7 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         login: Arc::new(MemberLogin {
             authorizer: authorizer.clone(),
             mailer,
+            limits: LoginLimits::new(&limits),
         }),
         services: pipeline.services(),
         hasher: ctx.keys.hasher.clone(),

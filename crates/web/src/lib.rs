@@ -17,6 +17,7 @@ mod form_data;
 mod headers;
 mod render;
 pub mod view;
+mod visitor;
 
 use axum::{Router, middleware};
 use connect::ConnectFlow;

@@ -188,14 +188,21 @@ impl World {
     pub(crate) async fn member(&self) -> As<'_> {
         let postbox = Arc::new(Postbox::default());
         let mailer: Arc<dyn Mailer> = postbox.clone();
-        let login = self.authorizer.start_login(&mailer, "ada@acme.test").await;
+        let login = self
+            .authorizer
+            .start_login(&mailer, "ada@acme.test", None)
+            .await;
         postbox.arrived.notified().await;
         let mail = postbox.last.lock().unwrap().take().unwrap();
         let is_code =
-            |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
+            |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
         let code = mail.text.split_whitespace().find(is_code).unwrap();
         let attempt = login.unwrap().attempt;
-        let signed_in = self.authorizer.finish_login(&attempt, code).await.unwrap();
+        let signed_in = self
+            .authorizer
+            .finish_login(&attempt, code, None)
+            .await
+            .unwrap();
         As {
             place: &self.home,
             pipeline: self.pipeline.in_process(),

@@ -152,17 +152,17 @@ impl Server {
         let mailer: Arc<dyn Mailer> = postbox.clone();
         let started = self
             .authorizer
-            .start_login(&mailer, "ada@acme.test")
+            .start_login(&mailer, "ada@acme.test", None)
             .await
             .unwrap();
         postbox.arrived.notified().await;
         let mail = postbox.last.lock().unwrap().take().unwrap();
         let is_code =
-            |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
+            |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
         let code = mail.text.split_whitespace().find(is_code).unwrap();
         let signed_in = self
             .authorizer
-            .finish_login(&started.attempt, code)
+            .finish_login(&started.attempt, code, None)
             .await
             .unwrap();
         let credentials = Credentials {

@@ -169,28 +169,27 @@ impl App {
         let before = self.outbox.count();
         let started = self
             .authorizer
-            .start_login(&self.mailer, "ada@acme.test")
+            .start_login(&self.mailer, "ada@acme.test", None)
             .await
             .unwrap();
         let mails = self.outbox.wait_for(before + 1).await;
-        let is_code =
-            |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
-        let code = mails[before]
-            .text
-            .split_whitespace()
-            .find(is_code)
-            .unwrap()
-            .to_owned();
+        let code = code_in(&mails[before].text);
         (started, code)
     }
 
     pub(crate) async fn signed_in(&self) -> SignedIn {
         let (started, code) = self.asked_for_code().await;
         self.authorizer
-            .finish_login(&started.attempt, &code)
+            .finish_login(&started.attempt, &code, None)
             .await
             .unwrap()
     }
+}
+
+/// The code in a mail.
+pub(crate) fn code_in(text: &str) -> String {
+    let is_code = |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_whitespace().find(is_code).unwrap().to_owned()
 }
 
 pub(crate) fn bearers(tokens: &[&Secret<String>]) -> Credentials {

@@ -18,6 +18,7 @@ async fn seed(test: &TestDb, app: &App, name: &str, at: Timestamp) {
         format!("INSERT INTO member_sessions VALUES ('ended {name}', 'ses_1', '{member}', 1, {far}, {at})"),
         format!("INSERT INTO member_sessions VALUES ('idle {name}', 'ses_2', '{member}', 1, {at}, {far})"),
         format!("INSERT INTO login_codes VALUES ('{name}', 'a@b.test', 'hash', 0, 1, {at}, NULL)"),
+        format!("INSERT INTO sign_in_limits VALUES ('{name}', 'try', '', 1, {at})"),
         format!("INSERT INTO portal_sessions VALUES ('{env}', '{name}', 'ses_3', 'ca_1', 1, {at})"),
         format!("INSERT INTO auth_links VALUES ('{env}', 'link {name}', '{name}', 'ca_1', 'u', '', '', 1, {at}, NULL)"),
         // A trip of a link that lives on.
@@ -63,14 +64,14 @@ on_both_engines! {
         seed(&test, &app, "just now", NOW.minus(HOUR / 2)).await;
         seed(&test, &app, "later", NOW.plus(HOUR)).await;
         let done = upkeep::run(&app.ctx, &plan(), &|| false).await.unwrap().unwrap();
-        // Of the old rows: two member sessions, code, portal session, link, trip, lease, dead job,
-        // event, call. Of those that ended just now: a member and a portal session.
-        assert_eq!((done.removed, done.rotated), (12, 0));
+        // Of the old rows: two member sessions, code, count, portal session, link, trip, lease, dead
+        // job, event, call. Of those that ended just now: a member and a portal session, code, count.
+        assert_eq!((done.removed, done.rotated), (15, 0));
         for (table, filter, left) in [
             ("member_sessions", "id = 'ses_1'", 1),
             ("member_sessions", "id = 'ses_2'", 2),
-            // Attempts are counted for a while after their end, so that nobody can ask for more.
-            ("login_codes", "1 = 1", 2),
+            ("login_codes", "1 = 1", 1),
+            ("sign_in_limits", "1 = 1", 1),
             ("portal_sessions", "1 = 1", 1),
             ("auth_flows", "1 = 1", 2),
             ("auth_links", "id LIKE 'link %'", 2),
@@ -105,16 +106,16 @@ on_both_engines! {
             .map(|number| format!("('{env}', '{number}', 'k', 'o', NULL, NULL, '{{}}', {number}, NULL)"))
             .collect();
         test.run(format!("INSERT INTO events VALUES {}", rows.join(", "))).await.unwrap();
-        // Eight tables are asked for before the events.
+        // Nine tables are asked for before the events.
         let asked = AtomicU32::new(0);
-        let stop_after_one_batch = || asked.fetch_add(1, Ordering::Relaxed) >= 9;
+        let stop_after_one_batch = || asked.fetch_add(1, Ordering::Relaxed) >= 10;
         let done = upkeep::run(&app.ctx, &plan(), &stop_after_one_batch).await.unwrap().unwrap();
         assert_eq!(done.removed, 500);
         let before = test.db.write_counters().transactions;
         let done = upkeep::run(&app.ctx, &plan(), &|| false).await.unwrap().unwrap();
         assert_eq!(done.removed, 700);
         let transactions = test.db.write_counters().transactions - before;
-        assert_eq!(transactions, 2 + 8 + 2, "lease, tables, two batches");
+        assert_eq!(transactions, 2 + 9 + 2, "lease, tables, two batches");
     }
 
     /// Part of DB-205: one node at a time, and another takes over from one that died.

@@ -7,4 +7,4 @@ mod login;
 
 pub(crate) use connect::HostedConnect;
 pub(crate) use connect_limits::ConnectLimits;
-pub(crate) use login::MemberLogin;
+pub(crate) use login::{LoginLimits, MemberLogin};

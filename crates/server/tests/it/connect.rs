@@ -6,30 +6,32 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Keeps cookies and remembers the page it is on.
-struct Browser {
+pub(crate) struct Browser {
     client: Client,
     cookies: BTreeMap<String, String>,
     url: String,
-    body: String,
+    pub(crate) headers: header::HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Browser {
-    fn new(client: &Client) -> Self {
+    pub(crate) fn new(client: &Client) -> Self {
         Self {
             client: client.clone(),
             cookies: BTreeMap::new(),
             url: String::new(),
+            headers: header::HeaderMap::new(),
             body: String::new(),
         }
     }
 
     /// Goes to a page and follows redirects, as long as they stay on this server.
-    async fn go(&mut self, url: &str) -> u16 {
+    pub(crate) async fn go(&mut self, url: &str) -> u16 {
         self.send(Method::GET, url, &[]).await
     }
 
     /// Sends the page's form with its hidden fields and `fields`.
-    async fn submit(&mut self, fields: &[(&str, &str)]) -> u16 {
+    pub(crate) async fn submit(&mut self, fields: &[(&str, &str)]) -> u16 {
         let action = between(&self.body, "action=\"", "\"").unwrap_or(self.url.clone());
         let hidden = self
             .body
@@ -69,6 +71,7 @@ impl Browser {
         }
         let status = response.status().as_u16();
         self.url = url;
+        self.headers = response.headers().clone();
         self.body = response.text().await.unwrap();
         status
     }

@@ -1,6 +1,7 @@
 //! What the public side gives to strangers.
 
 use crate::{
+    connect::Browser,
     process::client,
     serve::{Site, address},
 };
@@ -30,6 +31,36 @@ async fn guessing_at_links_is_turned_away() {
     let refused = open(4).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.headers().contains_key("retry-after"));
+    server.stop();
+}
+
+/// Codes are neither asked for nor guessed without end from one address, whatever the e-mail address,
+/// and the page says how long to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_codes_are_limited_for_each_address() {
+    let limits = "[limits]\nsign_in_codes_per_minute = 4\nwrong_codes_per_minute = 2\n";
+    let site = Site::new(None, limits);
+    let mut server = site.start();
+    let address = address(&mut server);
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let page = format!("http://localhost:{port}/dashboard/sign-in");
+    let mut browser = Browser::new(&client(None));
+    let mut tries = Vec::new();
+    for attempt in 0..4 {
+        assert_eq!(browser.go(&page).await, 200);
+        let email = format!("member{attempt}@example.com");
+        assert_eq!(browser.submit(&[("email", &email)]).await, 200);
+        tries.push(browser.submit(&[("code", "00000000")]).await);
+    }
+    assert_eq!(tries, [422, 422, 422, 429], "{}", browser.body);
+    assert!(browser.body.contains("Too many tries. Wait a minute"));
+    assert!(browser.headers.contains_key("retry-after"));
+
+    assert_eq!(browser.go(&page).await, 200);
+    let asked = browser.submit(&[("email", "ada@example.com")]).await;
+    assert_eq!(asked, 429, "{}", browser.body);
+    assert!(browser.body.contains("Too many codes were asked for"));
+    assert!(browser.headers.contains_key("retry-after"));
     server.stop();
 }
 

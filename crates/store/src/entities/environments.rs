@@ -76,6 +76,10 @@ const BY_DOMAIN: Sql = sql!(
     "environments.by_domain",
     "SELECT * FROM environments WHERE domain = $1 AND deleted_at IS NULL"
 );
+const OF_WORKSPACE: Sql = sql!(
+    "environments.of_workspace",
+    "SELECT id FROM environments WHERE workspace_id = $1 AND deleted_at IS NULL ORDER BY id"
+);
 const NEXT: Sql = sql!(
     "environments.next",
     "SELECT * FROM environments
@@ -107,7 +111,16 @@ const LIST: WorkspaceList<EnvironmentId> = WorkspaceList {
 };
 
 pub(crate) const STATEMENTS: &[Sql] = &[
-    INSERT, UPDATE, DELETE, BY_ID, BY_DOMAIN, NEXT, PREVIOUS, COUNT, AFTER,
+    INSERT,
+    UPDATE,
+    DELETE,
+    BY_ID,
+    BY_DOMAIN,
+    OF_WORKSPACE,
+    NEXT,
+    PREVIOUS,
+    COUNT,
+    AFTER,
 ];
 
 /// Adds an environment.
@@ -177,6 +190,15 @@ pub async fn list(
     window: &Window<'_>,
 ) -> Result<Vec<Environment>, StoreError> {
     LIST.rows(db, workspace, window).await
+}
+
+/// Ids of all environments of a workspace.
+pub async fn of_workspace(
+    db: &mut impl Fetch,
+    workspace: WorkspaceId,
+) -> Result<Vec<EnvironmentId>, StoreError> {
+    let rows = db.fetch_all(OF_WORKSPACE, (workspace,)).await?;
+    rows.iter().map(|row| row.get("id")).collect()
 }
 
 /// How many environments a workspace has.

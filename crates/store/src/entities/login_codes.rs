@@ -1,6 +1,6 @@
 //! Attempts to sign in to the dashboard with a code sent by e-mail.
 
-use crate::{Execute, Fetch, Sql, StoreError, sql};
+use crate::{Execute, Sql, StoreError, sql};
 use keystead_types::Timestamp;
 
 /// A new attempt.
@@ -10,7 +10,7 @@ pub struct NewLoginCode<'a> {
     pub attempt_hash: &'a [u8; 32],
     /// Address in the form that is compared.
     pub email_key: &'a str,
-    /// Hash of the code that was mailed.
+    /// Hash of the code that was mailed, or of something that nobody knows.
     pub code_hash: &'a [u8; 32],
     /// When it was asked for.
     pub created_at: Timestamp,
@@ -32,10 +32,6 @@ const INSERT: Sql = sql!(
     "INSERT INTO login_codes (attempt_hash, email_key, code_hash, tries, created_at, expires_at)
      VALUES ($1, $2, $3, 0, $4, $5)"
 );
-const RECENT: Sql = sql!(
-    "login_codes.recent",
-    "SELECT count(*) AS total FROM login_codes WHERE email_key = $1 AND created_at > $2"
-);
 const TRY: Sql = sql!(
     "login_codes.try",
     "UPDATE login_codes SET tries = tries + 1
@@ -52,7 +48,7 @@ const PURGE: Sql = sql!(
          SELECT attempt_hash FROM login_codes WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)"
 );
 
-pub(crate) const STATEMENTS: &[Sql] = &[INSERT, RECENT, TRY, USE, PURGE];
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, TRY, USE, PURGE];
 
 /// Adds an attempt.
 pub async fn insert(tx: &mut impl Execute, new: &NewLoginCode<'_>) -> Result<(), StoreError> {
@@ -65,16 +61,6 @@ pub async fn insert(tx: &mut impl Execute, new: &NewLoginCode<'_>) -> Result<(),
     );
     tx.execute(INSERT, params).await?;
     Ok(())
-}
-
-/// How many attempts an address made since `since`.
-pub async fn count_recent(
-    db: &mut impl Fetch,
-    email_key: &str,
-    since: Timestamp,
-) -> Result<i64, StoreError> {
-    let row = db.fetch_optional(RECENT, (email_key, since)).await?;
-    row.map_or(Ok(0), |row| row.get("total"))
 }
 
 /// Counts one try. `None` means unknown, expired, used or tried too often: the caller must not
@@ -106,8 +92,7 @@ pub async fn use_up(
     Ok(tx.fetch_optional(USE, (attempt_hash, now)).await?.is_some())
 }
 
-/// Removes at most `limit` attempts that expired before `before`; gives how many. [`count_recent`]
-/// must not miss them: leave more than the time that it looks back.
+/// Removes at most `limit` attempts that expired before `before`; gives how many.
 pub async fn purge(
     tx: &mut impl Execute,
     before: Timestamp,

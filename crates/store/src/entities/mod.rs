@@ -21,6 +21,7 @@ pub mod members;
 pub mod nodes;
 pub mod organizations;
 pub mod sessions;
+pub mod sign_in_limits;
 pub mod signing_keys;
 mod text_enum;
 mod workspace_list;
@@ -62,6 +63,7 @@ pub(crate) const STATEMENTS: &[&[Sql]] = &[
     nodes::STATEMENTS,
     organizations::STATEMENTS,
     sessions::STATEMENTS,
+    sign_in_limits::STATEMENTS,
     signing_keys::STATEMENTS,
     workspaces::STATEMENTS,
 ];

@@ -8,6 +8,7 @@ use crate::{
     failure::{Failure, reference},
     render::{html, redirect, set_cookie},
     view::{ConnectPage, HandOff, SignInPage},
+    visitor,
 };
 use axum::{
     Router,
@@ -18,7 +19,6 @@ use axum::{
 };
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use keystead_types::{ConnectionId, Secret};
-use std::net::SocketAddr;
 
 const CALLBACK: &str = "/sso/v1/oauth/{connection_id}/callback";
 
@@ -50,9 +50,7 @@ fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
             |_| String::new(),
             |name| name.host().trim_end_matches('.').to_ascii_lowercase(),
         ),
-        address: extensions
-            .get::<axum::extract::ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip()),
+        address: visitor::address(extensions),
         connect: cookies::CONNECT.read(headers),
         portal: cookies::PORTAL.read(headers),
         member_session: cookies::SESSION.read(headers),

@@ -1,26 +1,34 @@
 //! What the dashboard needs from the domain to sign members in.
 
 use keystead_types::{Internal, Secret};
+use std::{net::IpAddr, time::Duration};
 
 /// Password-less sign-in of workspace members: a code by e-mail.
 #[tonic::async_trait]
 pub trait DashboardLogin: Send + Sync {
     /// Sends a code to the address if it is a member's. The answer is the same when it is not:
-    /// the attempt, which this browser alone holds and which [`Self::finish`] takes.
+    /// the attempt, which this browser alone holds and which [`Self::finish`] takes. `address` is the
+    /// client's, for limits.
     ///
     /// # Errors
     /// [`LoginError::WrongCode`] for a text that is no e-mail address,
     /// [`LoginError::TooManyRequests`], [`LoginError::Internal`].
-    async fn start(&self, email: &str) -> Result<Secret<String>, LoginError>;
+    async fn start(
+        &self,
+        email: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Secret<String>, LoginError>;
 
     /// Checks the code, which works once, and begins a session.
     ///
     /// # Errors
-    /// [`LoginError::WrongCode`] for a code that is wrong, expired or used.
+    /// [`LoginError::WrongCode`] for a code that is wrong, expired or used,
+    /// [`LoginError::TooManyRequests`], [`LoginError::Internal`].
     async fn finish(
         &self,
         attempt: &Secret<String>,
         code: &str,
+        address: Option<IpAddr>,
     ) -> Result<Secret<String>, LoginError>;
 
     /// Who holds a session; `None` when it is unknown or over.
@@ -51,9 +59,9 @@ pub enum LoginError {
     /// The code is wrong, expired or used. The visitor must not learn which.
     #[error("the code is not right")]
     WrongCode,
-    /// Too many codes or tries.
+    /// Too many codes or tries; holds how long to wait.
     #[error("too many requests")]
-    TooManyRequests,
+    TooManyRequests(Duration),
     /// Something of ours failed; the cause is logged, not shown.
     #[error(transparent)]
     Internal(#[from] Internal),

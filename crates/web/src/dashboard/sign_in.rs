@@ -8,14 +8,16 @@ use crate::{
     form_data::FormData,
     render::{html, redirect, set_cookie},
     view::{Field, Form, Kind, SignInPage},
+    visitor,
 };
 use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, StatusCode, header};
+use http::{Extensions, HeaderMap, StatusCode, header};
 use keystead_types::Secret;
+use std::time::Duration;
 use url::form_urlencoded::Serializer;
 
 const PATH: &str = "/dashboard/sign-in";
@@ -37,6 +39,7 @@ pub(super) async fn start(
     State(deps): State<Deps>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
+    extensions: Extensions,
     Posted(form): Posted,
 ) -> Response {
     let back = return_to(query.as_deref());
@@ -54,7 +57,11 @@ pub(super) async fn start(
     if !looks_right && !email.ends_with("@localhost") {
         return wrong(StatusCode::UNPROCESSABLE_ENTITY, no_address);
     }
-    match deps.login.start(&email).await {
+    match deps
+        .login
+        .start(&email, visitor::address(&extensions))
+        .await
+    {
         Ok(attempt) => {
             let to = format!(
                 "{PATH}/code?{}",
@@ -70,10 +77,10 @@ pub(super) async fn start(
         }
         Err(LoginError::Internal(cause)) => internal(&deps, &cause),
         Err(LoginError::WrongCode) => wrong(StatusCode::UNPROCESSABLE_ENTITY, no_address),
-        Err(LoginError::TooManyRequests) => wrong(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many codes were asked for. Wait a minute and try again.",
-        ),
+        Err(LoginError::TooManyRequests(wait)) => later(wait, |wait| {
+            let message = format!("Too many codes were asked for. Wait {wait} and try again.");
+            wrong(StatusCode::TOO_MANY_REQUESTS, &message)
+        }),
     }
 }
 
@@ -97,6 +104,7 @@ pub(super) async fn finish(
     State(deps): State<Deps>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
+    extensions: Extensions,
     Posted(form): Posted,
 ) -> Response {
     let Some((attempt, email)) = begun(&headers) else {
@@ -113,7 +121,8 @@ pub(super) async fn finish(
             code_page(csrf, &back, &email, message)
         })
     };
-    match deps.login.finish(&attempt, &code).await {
+    let address = visitor::address(&extensions);
+    match deps.login.finish(&attempt, &code, address).await {
         Ok(session) => {
             let mut response = set_cookie(
                 redirect(StatusCode::SEE_OTHER, &back),
@@ -131,10 +140,10 @@ pub(super) async fn finish(
             StatusCode::UNPROCESSABLE_ENTITY,
             "The code is wrong or has expired. Check it, or ask for a new one.",
         ),
-        Err(LoginError::TooManyRequests) => wrong(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many tries. Wait a minute, then ask for a new code.",
-        ),
+        Err(LoginError::TooManyRequests(wait)) => later(wait, |wait| {
+            let message = format!("Too many tries. Wait {wait}, then ask for a new code.");
+            wrong(StatusCode::TOO_MANY_REQUESTS, &message)
+        }),
         Err(LoginError::Internal(cause)) => internal(&deps, &cause),
     }
 }
@@ -156,6 +165,19 @@ pub(super) async fn sign_out(
             .clear()
             .map(|value| (header::SET_COOKIE, value)),
     );
+    response
+}
+
+/// Says how long to wait, on the page and in its header.
+fn later(wait: Duration, page: impl FnOnce(&str) -> Response) -> Response {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let text = match seconds.div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
+    let mut response = page(&text);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, seconds.max(1).into());
     response
 }
 
@@ -208,7 +230,7 @@ fn code_page(csrf: String, back: &str, email: &str, error: &str) -> SignInPage {
     SignInPage {
         title: "Check your mail".to_owned(),
         lead: format!(
-            "If {email} belongs to a member, a six-digit code is on its way. It works once and for a few minutes."
+            "If {email} belongs to a member, a code of eight digits is on its way. It works once and for a few minutes."
         ),
         form: form(&format!("{PATH}/code"), back, csrf, "Sign in").field(field),
         again: PATH.to_owned(),

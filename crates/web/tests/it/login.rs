@@ -3,7 +3,7 @@
 use crate::services::SESSION;
 use keystead_types::{Internal, Secret};
 use keystead_web::dashboard::{DashboardLogin, LoginError, SignedIn};
-use std::sync::Mutex;
+use std::{net::IpAddr, sync::Mutex, time::Duration};
 
 #[derive(Default)]
 pub(crate) struct TestLogin {
@@ -13,9 +13,9 @@ pub(crate) struct TestLogin {
 
 #[tonic::async_trait]
 impl DashboardLogin for TestLogin {
-    async fn start(&self, email: &str) -> Result<Secret<String>, LoginError> {
+    async fn start(&self, email: &str, _: Option<IpAddr>) -> Result<Secret<String>, LoginError> {
         if email == "often@example.com" {
-            return Err(LoginError::TooManyRequests);
+            return Err(LoginError::TooManyRequests(Duration::from_secs(61)));
         }
         self.mails.lock().unwrap().push(email.to_owned());
         let attempt = if email == "ada@example.com" {
@@ -30,6 +30,7 @@ impl DashboardLogin for TestLogin {
         &self,
         attempt: &Secret<String>,
         code: &str,
+        _: Option<IpAddr>,
     ) -> Result<Secret<String>, LoginError> {
         if attempt.expose() == "kla_ada" && code == "123456" {
             return Ok(Secret::new(SESSION.to_owned()));

@@ -61,7 +61,7 @@ async fn a_wrong_address_and_too_many_tries_are_explained() {
         (
             "often@example.com",
             StatusCode::TOO_MANY_REQUESTS,
-            "Wait a minute",
+            "Wait 2 minutes",
         ),
     ] {
         let page = browser.get("/dashboard/sign-in").await;
