@@ -10,6 +10,7 @@ use std::{
 };
 use tokio::task::JoinSet;
 
+#[expect(clippy::unnecessary_wraps, reason = "as sign-in takes it")]
 fn at(address: &str) -> Option<IpAddr> {
     Some(address.parse().unwrap())
 }

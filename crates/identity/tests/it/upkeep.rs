@@ -19,7 +19,7 @@ async fn seed(test: &TestDb, app: &App, name: &str, at: Timestamp) {
         format!("INSERT INTO member_sessions VALUES ('idle {name}', 'ses_2', '{member}', 1, {at}, {far})"),
         format!("INSERT INTO login_codes VALUES ('{name}', 'a@b.test', 'hash', 0, 1, {at}, NULL)"),
         format!("INSERT INTO sign_in_limits VALUES ('{name}', 'try', '', 1, {at})"),
-        format!("INSERT INTO portal_sessions VALUES ('{env}', '{name}', 'ses_3', 'ca_1', 1, {at})"),
+        format!("INSERT INTO portal_sessions VALUES ('{env}', '{name}', 'ses_3', 'ca_1', 1, {at}, NULL)"),
         format!("INSERT INTO auth_links VALUES ('{env}', 'link {name}', '{name}', 'ca_1', 'u', '', '', 1, {at}, NULL)"),
         // A trip of a link that lives on.
         format!("INSERT INTO auth_links VALUES ('{env}', 'old {name}', 'old {name}', 'ca_1', 'u', '', '', 1, {far}, NULL)"),
