@@ -118,11 +118,9 @@ impl AgentKit {
         if credential.access_key_id.is_empty() || credential.token_secret.is_empty() {
             return Err(missing("access_key_id"));
         }
-        let mut values = grounds.template_values().clone();
-        values.extend(template::values_of(&[&grounds
-            .connection
-            .settings
-            .static_config]));
+        // The same region as in the URL comes first: a signature is for one host.
+        let mut values = template::values_of(&[&grounds.connection.settings.static_config]);
+        values.extend(grounds.template_values().clone());
         let region = values.get("region").ok_or_else(|| missing("region"))?;
         let payload = match body {
             Some(body) => payload_hash(body),
