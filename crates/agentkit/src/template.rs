@@ -72,16 +72,27 @@ pub(crate) fn variables(template: &str) -> Vec<&str> {
     names
 }
 
-/// Fills a URL template. Values in the host part must be host names, others become one
-/// percent-encoded segment; so a value can never change scheme, user, port or structure.
-pub(crate) fn fill_url(template: &str, values: &Values) -> Result<String, TemplateError> {
-    let host_end = template.find("://").map_or(0, |at| {
+/// Whether values decide the host of a URL template.
+pub(crate) fn has_templated_host(template: &str) -> bool {
+    let host = template.get(..host_end(template)).unwrap_or(template);
+    host.contains("{{")
+}
+
+/// Where the path begins.
+fn host_end(template: &str) -> usize {
+    template.find("://").map_or(0, |at| {
         at + 3
             + template
                 .get(at + 3..)
                 .and_then(|rest| rest.find('/'))
                 .unwrap_or(template.len() - at - 3)
-    });
+    })
+}
+
+/// Fills a URL template. Values in the host part must be host names, others become one
+/// percent-encoded segment; so a value can never change scheme, user, port or structure.
+pub(crate) fn fill_url(template: &str, values: &Values) -> Result<String, TemplateError> {
+    let host_end = host_end(template);
     fill(template, values, |name, value, position| {
         if position < host_end {
             // SECURITY: a value such as `evil.com/` or `user@evil.com` must not move the request.

@@ -23,6 +23,7 @@ use keystead_proto::v1::connected_accounts::{
     self as pb, AuthorizationDetails, connected_account_service_server::ConnectedAccountService,
 };
 use keystead_types::{Internal, PageRequest, PageSize, Secret};
+use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataValue};
 
 pub(crate) struct ConnectedAccounts(pub(crate) App);
@@ -81,33 +82,40 @@ impl ConnectedAccounts {
         Ok(convert::account(&account, &connection, details))
     }
 
-    /// What a visitor of a connect link may change: what the connect page asks for.
-    ///
-    /// SECURITY: tokens would skip the consent and its verification, and settings other than the
-    /// page's would steer the developer's requests.
-    async fn check_visitor(
+    /// Changes an account; a visitor of a connect link may do what the connect page does.
+    async fn update(
         &self,
         caller: &Caller,
-        key: &AccountKey,
-        patch: &AccountPatch,
-    ) -> Result<(), Status> {
-        if caller.only_account().is_none() {
-            return Ok(());
-        }
+        key: AccountKey,
+        patch: AccountPatch,
+    ) -> Result<Arc<Grounds>, Status> {
+        let (kit, env) = (self.kit(), caller.env());
+        let Some(account) = caller.only_account() else {
+            let updated = kit.update_account(env, &caller.actor(), key, patch).await;
+            return updated.map_err(failed);
+        };
+        // SECURITY: tokens would skip the consent and its verification.
         if !matches!(patch.credential, CredentialInput::Static(_)) && !patch.credential.is_absent()
         {
             return Err(failed(Denied::Kind));
         }
-        let grounds = self.kit().grounds(caller.env(), key.clone()).await;
-        let fields = &grounds.map_err(failed)?.pattern.account_fields;
-        let asked = |name: &String| fields.iter().any(|field| field.field_name == *name);
-        match patch.api_config.keys().find(|name| !asked(name)) {
-            None => Ok(()),
-            Some(_) => Err(failed(Error::field(
-                "connected_account.api_config",
-                "may hold only what the connect page asks for",
-            ))),
+        let link = caller.only_link();
+        let link = link.ok_or_else(|| failed(Error::AuthRequestNotFound))?;
+        let updated = kit.update_by_link(env, account, link, patch).await;
+        updated.map_err(failed)
+    }
+
+    /// SECURITY: whoever may write accounts must not take the shared credential from all users;
+    /// members authorize it, and end it.
+    async fn check_shared(&self, caller: &Caller, key: &AccountKey) -> Result<(), Status> {
+        if caller.require_member().is_ok() {
+            return Ok(());
         }
+        let account = self.kit().account(caller.env(), key.clone()).await;
+        if account.map_err(failed)?.is_org_wide {
+            return Err(failed(Error::SharedCredential("let a member end it")));
+        }
+        Ok(())
     }
 
     /// Where a visitor of a connect link consents. The cookie ties the trip to his browser: the
@@ -243,12 +251,7 @@ impl ConnectedAccountService for ConnectedAccounts {
         let (caller, message) = open(request)?;
         let key = limited(&caller, key_of!(message))?;
         let patch = convert::update(message);
-        self.check_visitor(&caller, &key, &patch).await?;
-        let updated = self
-            .kit()
-            .update_account(caller.env(), &caller.actor(), key, patch)
-            .await
-            .map_err(failed)?;
+        let updated = self.update(&caller, key, patch).await?;
         Ok(Response::new(pb::UpdateConnectedAccountResponse {
             connected_account: Some(changed(&updated)),
         }))
@@ -259,8 +262,10 @@ impl ConnectedAccountService for ConnectedAccounts {
         request: Request<pb::DeleteConnectedAccountRequest>,
     ) -> Reply<pb::DeleteConnectedAccountResponse> {
         let (caller, message) = open(request)?;
+        let key = key_of!(message).normalised();
+        self.check_shared(&caller, &key).await?;
         self.kit()
-            .delete_account(caller.env(), &caller.actor(), key_of!(message))
+            .delete_account(caller.env(), &caller.actor(), key)
             .await
             .map_err(failed)?;
         Ok(Response::new(pb::DeleteConnectedAccountResponse {}))
@@ -305,6 +310,7 @@ impl ConnectedAccountService for ConnectedAccounts {
     ) -> Reply<pb::DisconnectConnectedAccountResponse> {
         let (caller, message) = open(request)?;
         let key = limited(&caller, id_key(message.id))?;
+        self.check_shared(&caller, &key).await?;
         let disconnected = self
             .kit()
             .disconnect_account(caller.env(), &caller.actor(), key)

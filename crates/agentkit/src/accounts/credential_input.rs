@@ -154,7 +154,7 @@ fn set(stored: &mut String, sent: String) {
 }
 
 /// Callers that follow the wire shape through the Python client send one level too many.
-fn unnested(mut details: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn unnested(mut details: Map<String, Value>) -> Map<String, Value> {
     if details.len() == 1
         && let Some(Value::Object(inner)) = details.get_mut("details")
     {

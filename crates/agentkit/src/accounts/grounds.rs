@@ -20,6 +20,7 @@ use std::{
 };
 
 /// One account with all that decides how a call is made.
+#[derive(Clone)]
 pub struct Grounds {
     /// Environment.
     pub environment: EnvironmentId,
@@ -48,6 +49,13 @@ pub(crate) struct Derived {
     policy: OnceLock<RequestPolicy>,
     connection_limit: OnceLock<Option<RateLimit>>,
     fixed_headers: OnceLock<Vec<(String, String)>>,
+}
+
+/// Copies are made to be changed: what followed from the original does not follow from them.
+impl Clone for Derived {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Grounds {

@@ -1,8 +1,9 @@
 //! Creating and changing accounts (AK-201..AK-211).
 
 use super::{
-    Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection,
-    connection_scopes, grounds::Derived, pattern_of, refresh_due,
+    Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection, Via,
+    connection_scopes, destination::require_secrets_again, grounds::Derived, pattern_of,
+    refresh_due,
 };
 use crate::{
     AgentKit, Error,
@@ -18,9 +19,10 @@ use keystead_store::{
     entities::{
         auth_links,
         connected_accounts::{self, AccountRow, LeaseRequest, NewCredential, OWNER_INDEX},
+        sessions,
     },
 };
-use keystead_types::{AuthRequestId, ConnectedAccountId, EnvironmentId, Timestamp};
+use keystead_types::{ConnectedAccountId, EnvironmentId, Timestamp};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
@@ -189,10 +191,11 @@ impl AgentKit {
         if grounds.consents_only() && !patch.credential.is_absent() {
             return Err(no_own_credential());
         }
-        self.change_account(env, actor, grounds, patch, None).await
+        self.change_account(env, actor, grounds, patch, Via::Api)
+            .await
     }
 
-    /// Changes an account; with a link, the same transaction uses it up.
+    /// Changes an account; a link that brings a credential is used up in the same transaction.
     ///
     /// # Errors
     /// Those of [`Self::update_account`]; [`Error::AuthRequestNotFound`] when the link was used
@@ -203,7 +206,7 @@ impl AgentKit {
         actor: &Actor,
         mut grounds: Arc<Grounds>,
         patch: AccountPatch,
-        link: Option<AuthRequestId>,
+        via: Via,
     ) -> Result<Arc<Grounds>> {
         // A part of a grant is put over the rest of it, which a refresh may be changing now: what
         // was read before its end must not be written after it.
@@ -216,7 +219,7 @@ impl AgentKit {
         };
         let id = grounds.account.id;
         for _ in 0..MAX_TRIES {
-            if self.try_change(env, actor, &grounds, &patch, link).await? {
+            if self.try_change(env, actor, &grounds, &patch, via).await? {
                 self.snapshots().forget(env, id);
                 return self.grounds_of(env, id).await;
             }
@@ -237,8 +240,11 @@ impl AgentKit {
         actor: &Actor,
         grounds: &Grounds,
         patch: &AccountPatch,
-        link: Option<AuthRequestId>,
+        via: Via,
     ) -> Result<bool> {
+        if let Via::Link(_) = via {
+            require_secrets_again(grounds, patch)?;
+        }
         let partial = patch.credential.keeps_refresh_token();
         let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
         let sealed = if patch.credential.is_absent() {
@@ -250,13 +256,15 @@ impl AgentKit {
             Some(self.sealed_credential(grounds, &merged, now).await?)
         };
         let mut tx = ctx.db.begin(env).await?;
-        if let Some(link) = link {
+        if let Via::Link(link) = via {
             // SECURITY: a link works once, even when its form is sent twice at the same moment.
             if !auth_links::complete_link(&mut tx, link, now).await? {
                 return Err(Error::AuthRequestNotFound);
             }
             test_run::passed(&mut tx, link, now).await?;
             void_flows(&mut tx, id, now).await?;
+            // SECURITY: whoever else opened the link must not change what is connected now.
+            sessions::end_portal_sessions(&mut tx, id).await?;
         }
         if sealed.is_some() {
             auth_links::drop_pending(&mut tx, id).await?;
@@ -470,7 +478,10 @@ fn first_refresh(connection: &Connection, usable: bool, now: Timestamp) -> Optio
 }
 
 /// The scopes a user chose must be among those of the connection (AK-307).
-fn checked_selection(grounds: &Grounds, mut selection: ScopeSelection) -> Result<ScopeSelection> {
+pub(crate) fn checked_selection(
+    grounds: &Grounds,
+    mut selection: ScopeSelection,
+) -> Result<ScopeSelection> {
     let settings = &grounds.connection.settings;
     let scopes = connection_scopes(&grounds.connection, &grounds.pattern);
     let optional = settings
@@ -522,7 +533,7 @@ pub(crate) fn checked_identifier(identifier: &str) -> Result<String> {
     Ok(identifier.nfc().collect())
 }
 
-fn check_api_config(api_config: &Map<String, Value>) -> Result<()> {
+pub(crate) fn check_api_config(api_config: &Map<String, Value>) -> Result<()> {
     let size = serde_json::to_vec(api_config).map_or(usize::MAX, |bytes| bytes.len());
     if size > MAX_API_CONFIG {
         return Err(Error::field("api_config", "must be at most 64 kB"));

@@ -5,7 +5,7 @@
 //! has agreed that the shared one acts for him.
 
 use super::{
-    Account, AccountPatch, AccountStatus, CredentialInput, Grounds, grounds::Derived,
+    Account, AccountPatch, AccountStatus, CredentialInput, Grounds, Via, grounds::Derived,
     lifecycle::void_flows,
 };
 use crate::{
@@ -104,7 +104,7 @@ impl AgentKit {
                 scope_selection: None,
             };
             grounds = self
-                .change_account(env, actor, grounds, patch, None)
+                .change_account(env, actor, grounds, patch, Via::Api)
                 .await?;
         }
         let link = if redirects {

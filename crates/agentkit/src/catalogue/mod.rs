@@ -83,6 +83,25 @@ mod tests {
         }
     }
 
+    /// AK-008b, AK-471: so does a templated host of the base URL; a list of any host is for servers that
+    /// the customer runs himself.
+    #[test]
+    fn templated_hosts_come_with_allowed_hosts() {
+        let mut anywhere = Vec::new();
+        for provider in Catalogue::embedded().all() {
+            let patterns = &provider.auth_patterns;
+            let checked = crate::providers::check_host_lists(&provider.proxy_url, patterns);
+            assert!(checked.is_ok(), "{}: {checked:?}", provider.identifier);
+            let any = |pattern: &crate::providers::AuthPattern| {
+                pattern.allowed_proxy_domains.iter().any(|host| host == "*")
+            };
+            if patterns.iter().any(any) {
+                anywhere.push(provider.identifier.clone());
+            }
+        }
+        assert_eq!(anywhere, ["TABLEAU"]);
+    }
+
     /// AK-025, AK-471: a templated endpoint needs a host allow-list, or a connection's client
     /// secret could be sent to a host of the user's choosing.
     #[test]

@@ -1,8 +1,11 @@
 //! The browser comes back from the provider (AK-309..AK-311, AK-320, AK-321).
 
 use super::{
-    MAX_VERIFY_ATTEMPTS, OpenLink, VERIFICATION_LIFETIME, consent::FlowSecrets,
-    consenter::ProviderAccount, exchange_failure::ExchangeFailure, purpose,
+    MAX_VERIFY_ATTEMPTS, OpenLink, VERIFICATION_LIFETIME,
+    consent::{Chosen, FlowSecrets},
+    consenter::ProviderAccount,
+    exchange_failure::ExchangeFailure,
+    purpose,
 };
 use crate::{
     AgentKit, Error,
@@ -91,6 +94,9 @@ pub(crate) struct PendingGrant {
     pub(crate) account_values: Map<String, Value>,
     #[serde(default)]
     pub(crate) consenter: Option<ProviderAccount>,
+    /// What the user filled in before the consent.
+    #[serde(default)]
+    pub(crate) chosen: Chosen,
 }
 
 /// What the exchange gave.
@@ -102,12 +108,13 @@ struct Granted {
 }
 
 impl Granted {
-    fn into_pending(self) -> PendingGrant {
+    fn into_pending(self, chosen: Chosen) -> PendingGrant {
         PendingGrant {
             credential: self.credential,
             expires_at: self.expires_at.map(Timestamp::as_micros),
             account_values: self.account_values,
             consenter: self.consenter,
+            chosen,
         }
     }
 }
@@ -147,16 +154,20 @@ impl AgentKit {
             Error::AuthRequestNotFound => CallbackError::SessionExpired,
             other => CallbackError::Other(other),
         })?;
+        let secrets: FlowSecrets = self
+            .open_sealed(env, Sealed::Flow(&flow.id.to_string()), &flow.sealed)
+            .await?;
+        let asked = link.grounds.with_choices(&secrets.chosen);
         let granted = match outcome {
             _ if link.grounds.is_foreign_issuer(issuer.as_deref()) => {
                 Err(CallbackError::WrongIssuer)
             }
             Ok(Proof::Code(code)) => {
-                self.exchange_code(env, &link.grounds, &flow, &code, parameters)
+                self.exchange_code(&asked, &flow, &secrets, &code, parameters)
                     .await
             }
             Ok(Proof::Verifier(verifier)) => {
-                self.exchange_verifier(env, &link.grounds, &flow, &verifier)
+                self.exchange_verifier(&asked, &flow, &secrets, &verifier)
                     .await
             }
             Err(denial) => Err(CallbackError::Denied(denial)),
@@ -164,7 +175,8 @@ impl AgentKit {
         match granted {
             Ok(granted) => {
                 let credential = granted.credential.clone();
-                let settled = self.settle(env, &link.row, &link.grounds, granted).await;
+                let pending = granted.into_pending(secrets.chosen);
+                let settled = self.settle(env, &link.row, &link.grounds, pending).await;
                 if let Err(CallbackError::Other(Error::AuthRequestNotFound)) = &settled {
                     // Another browser finished the link meanwhile; nobody will use these tokens.
                     self.revoke_unused(&link.grounds, &credential);
@@ -271,18 +283,14 @@ impl AgentKit {
 
     async fn exchange_code(
         &self,
-        env: EnvironmentId,
         grounds: &Grounds,
         flow: &FlowRow,
+        secrets: &FlowSecrets,
         code: &Secret<String>,
         parameters: &str,
     ) -> Result<Granted> {
-        let id = flow.id.to_string();
-        let secrets: FlowSecrets = self
-            .open_sealed(env, Sealed::Flow(&id), &flow.sealed)
-            .await?;
         let deadline = Instant::now() + EXCHANGE_TIMEOUT;
-        let verifier = secrets.verifier.map(Secret::new);
+        let verifier = secrets.verifier.clone().map(Secret::new);
         let paths = token_paths(&grounds.pattern);
         let extra: Vec<(String, String)> = if grounds.pattern.is_mcp {
             vec![("resource".to_owned(), grounds.base_url().into_owned())]
@@ -335,16 +343,12 @@ impl AgentKit {
 
     async fn exchange_verifier(
         &self,
-        env: EnvironmentId,
         grounds: &Grounds,
         flow: &FlowRow,
+        secrets: &FlowSecrets,
         verifier: &oauth1::Verifier,
     ) -> Result<Granted> {
-        let id = flow.id.to_string();
-        let secrets: FlowSecrets = self
-            .open_sealed(env, Sealed::Flow(&id), &flow.sealed)
-            .await?;
-        let mut credential = self.finish_oauth1(grounds, &secrets, verifier).await?;
+        let mut credential = self.finish_oauth1(grounds, secrets, verifier).await?;
         credential.scopes = asked_scopes(flow);
         credential.domain.clone_from(&grounds.credential.domain);
         Ok(Granted {
@@ -399,7 +403,7 @@ impl AgentKit {
         env: EnvironmentId,
         link: &LinkRow,
         grounds: &Arc<Grounds>,
-        granted: Granted,
+        granted: PendingGrant,
     ) -> Result<CallbackEnd> {
         let settings = self.settings(env).await?;
         // A link that names a verification URL is verified, whatever the environment's mode.
@@ -431,11 +435,10 @@ impl AgentKit {
         env: EnvironmentId,
         link: &LinkRow,
         grounds: &Grounds,
-        granted: Granted,
+        pending: PendingGrant,
         request: &Secret<String>,
     ) -> Result<()> {
         let (ctx, now, id) = (self.ctx(), self.ctx().clock.now(), grounds.account.id);
-        let pending = granted.into_pending();
         let row = PendingGrantRow {
             link_id: link.id,
             account_id: id,
@@ -484,9 +487,8 @@ impl AgentKit {
         env: EnvironmentId,
         link: &LinkRow,
         grounds: &Arc<Grounds>,
-        granted: Granted,
+        pending: PendingGrant,
     ) -> Result<()> {
-        let pending = granted.into_pending();
         let mut tx = self.ctx().db.begin(env).await?;
         let account = grounds.account.clone();
         let event = AccountEvent::OauthTokensFetched;

@@ -3,7 +3,7 @@
 use super::{FLOW_LIFETIME, OpenLink, oauth1::Endpoints, purpose};
 use crate::{
     AgentKit, Error,
-    accounts::Grounds,
+    accounts::{Grounds, ScopeSelection, check_api_config, checked_selection, merged_config},
     error::Result,
     providers::AuthKind,
     template::{self, TemplateError, Values},
@@ -14,6 +14,7 @@ use keystead_oauth::{AuthorizeRequest, CodeVerifier, Scopes};
 use keystead_store::entities::auth_links::{self, FlowRow};
 use keystead_types::{AuthRequestId, EnvironmentId, Secret};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use url::Url;
 
 /// A consent begun at a provider.
@@ -37,6 +38,23 @@ pub(crate) struct FlowSecrets {
     /// What OAuth 1.0a begins with.
     #[serde(default)]
     pub(crate) temporary: Option<TemporaryCredentials>,
+    /// What the user filled in before.
+    #[serde(default)]
+    pub(crate) chosen: Chosen,
+}
+
+/// What the user filled in before the consent.
+///
+/// SECURITY: kept with the flow until the grant is live: written earlier, it would lead the calls
+/// of an account that is connected already to a place that whoever has a link chose.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Chosen {
+    /// Account fields, merged into the account's settings.
+    #[serde(default)]
+    pub(crate) api_config: Map<String, Value>,
+    /// Scopes.
+    #[serde(default)]
+    pub(crate) scope_selection: Option<ScopeSelection>,
 }
 
 /// Temporary credentials of OAuth 1.0a.
@@ -47,6 +65,17 @@ pub(crate) struct TemporaryCredentials {
 }
 
 impl Grounds {
+    /// As they will be once the consent with these choices is given.
+    pub(crate) fn with_choices(&self, chosen: &Chosen) -> Self {
+        let mut grounds = self.clone();
+        let account = &mut grounds.account;
+        account.api_config = merged_config(&account.api_config, chosen.api_config.clone());
+        if chosen.scope_selection.is_some() {
+            account.scope_selection.clone_from(&chosen.scope_selection);
+        }
+        grounds
+    }
+
     /// Whether the user must fill something in before the consent (AK-304).
     pub fn asks_before_consent(&self) -> bool {
         let values = self.template_values();
@@ -103,7 +132,21 @@ impl AgentKit {
     /// # Errors
     /// [`Error::Template`], [`Error::ConnectionIncomplete`], [`Error::ConsentNotStarted`].
     pub async fn begin_consent(&self, env: EnvironmentId, link: &OpenLink) -> Result<Consent> {
-        let grounds = &link.grounds;
+        self.begin_consent_with(env, link, Chosen::default()).await
+    }
+
+    /// As [`Self::begin_consent`], with what the user filled in before.
+    pub(super) async fn begin_consent_with(
+        &self,
+        env: EnvironmentId,
+        link: &OpenLink,
+        mut chosen: Chosen,
+    ) -> Result<Consent> {
+        if let Some(selection) = chosen.scope_selection.take() {
+            chosen.scope_selection = Some(checked_selection(&link.grounds, selection)?);
+        }
+        let grounds = &link.grounds.with_choices(&chosen);
+        check_api_config(&grounds.account.api_config)?;
         // SECURITY: a grant of one user must not become the credential of an account that has none.
         if grounds.consents_only() {
             return Err(Error::SharedCredential("agree to its use"));
@@ -138,7 +181,7 @@ impl AgentKit {
         let browser = random_token(&*ctx.rng, "", 32);
         let redirect_uri = self.redirect_uri(env, grounds.connection.id).await?;
         let scopes = grounds.wanted_scopes();
-        let (url, secrets) = if grounds.connection.kind == AuthKind::TrelloOauth1 {
+        let (url, mut secrets) = if grounds.connection.kind == AuthKind::TrelloOauth1 {
             let endpoints = Endpoints {
                 authorize: &authorize,
                 client,
@@ -165,10 +208,12 @@ impl AgentKit {
                 client,
                 redirect_uri,
                 temporary: None,
+                chosen: Chosen::default(),
             };
             (url, secrets)
         };
 
+        secrets.chosen = chosen;
         let id: AuthRequestId = ctx.ids.next(&*ctx.clock);
         let sealed = self
             .seal(env, Sealed::Flow(&id.to_string()), &secrets)

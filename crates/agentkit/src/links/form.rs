@@ -1,9 +1,9 @@
 //! What the user types into the hosted page (AK-304, AK-305, AK-307).
 
-use super::{Consent, OpenLink};
+use super::{Consent, OpenLink, consent::Chosen};
 use crate::{
     AgentKit, Error,
-    accounts::{AccountPatch, CredentialInput, Grounds, ScopeSelection, merged_config},
+    accounts::{AccountPatch, CredentialInput, Grounds, ScopeSelection, Via, merged_config},
     error::Result,
     template::TemplateError,
 };
@@ -58,25 +58,24 @@ impl AgentKit {
         if !wrong.is_empty() {
             return Ok(FormEnd::Wrong(wrong));
         }
-        let used = (!redirects).then_some(link.row.id);
-        let grounds = match self
-            .change_account(env, &actor, Arc::clone(&link.grounds), patch, used)
-            .await
-        {
-            Ok(grounds) => grounds,
-            Err(Error::Invalid(violations)) => {
-                return Ok(FormEnd::Wrong(violations.into_iter().map(short).collect()));
-            }
-            Err(other) => return Err(other),
-        };
-        if redirects {
-            let link = OpenLink {
-                row: link.row.clone(),
-                grounds,
+        let end = if redirects {
+            let chosen = Chosen {
+                api_config: patch.api_config,
+                scope_selection: patch.scope_selection,
             };
-            return Ok(FormEnd::Provider(self.begin_consent(env, &link).await?));
+            let consent = self.begin_consent_with(env, link, chosen).await;
+            consent.map(FormEnd::Provider)
+        } else {
+            let (grounds, via) = (Arc::clone(&link.grounds), Via::Link(link.row.id));
+            let changed = self.change_account(env, &actor, grounds, patch, via).await;
+            changed.map(|_| FormEnd::Connected)
+        };
+        match end {
+            Err(Error::Invalid(violations)) => {
+                Ok(FormEnd::Wrong(violations.into_iter().map(short).collect()))
+            }
+            end => end,
         }
-        Ok(FormEnd::Connected)
     }
 }
 

@@ -19,9 +19,9 @@ mod revoke;
 mod verify;
 
 pub use callback::{CallbackEnd, CallbackError};
-pub use exchange_failure::ExchangeFailure;
 pub use consent::Consent;
 pub use create::{CreatedLink, NewLink, OpenLink};
+pub use exchange_failure::ExchangeFailure;
 pub use form::{FormAnswers, FormEnd};
 pub(crate) use oauth1::consumer;
 

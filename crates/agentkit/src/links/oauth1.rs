@@ -6,7 +6,7 @@
 
 use super::{
     callback::{CallbackError, EXCHANGE_TIMEOUT},
-    consent::{FlowSecrets, TemporaryCredentials},
+    consent::{Chosen, FlowSecrets, TemporaryCredentials},
     exchange_failure::ExchangeFailure,
 };
 use crate::{
@@ -72,6 +72,7 @@ impl AgentKit {
                 token: temporary.token.expose().clone(),
                 secret: temporary.secret.expose().clone(),
             }),
+            chosen: Chosen::default(),
         };
         Ok((url, secrets))
     }

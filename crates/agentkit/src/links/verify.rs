@@ -3,7 +3,7 @@
 use super::{MAX_VERIFY_ATTEMPTS, callback::PendingGrant, purpose};
 use crate::{
     AgentKit, Error,
-    accounts::{Account, AccountStatus, Grounds},
+    accounts::{Account, AccountStatus, Grounds, merged_config},
     connections::test_run,
     error::Result,
     record,
@@ -77,6 +77,25 @@ impl AgentKit {
             return Err(Error::AuthRequestNotFound);
         }
         self.accept(env, actor, hash.as_bytes(), pending).await
+    }
+
+    /// The account that [`Self::verify_member`] would connect.
+    ///
+    /// # Errors
+    /// [`Error::AuthRequestNotFound`].
+    pub async fn account_to_verify(
+        &self,
+        env: EnvironmentId,
+        request: &Secret<String>,
+    ) -> Result<Arc<Grounds>> {
+        let hasher = &self.ctx().keys.hasher;
+        let hash = hasher.hash(purpose::REQUEST, request.expose());
+        let pending = self.pending(env, hash.as_bytes()).await?;
+        let grounds = self.grounds_of(env, pending.account_id).await;
+        grounds.map_err(|error| match error {
+            Error::AccountNotFound => Error::AuthRequestNotFound,
+            other => other,
+        })
     }
 
     async fn pending(&self, env: EnvironmentId, hash: &[u8]) -> Result<PendingGrantRow> {
@@ -163,12 +182,14 @@ impl AgentKit {
                 now,
             )
             .await?;
-        if !grant.account_values.is_empty() {
-            let mut config = current.api_config;
+        let chosen = grant.chosen;
+        let chose = !chosen.api_config.is_empty() || chosen.scope_selection.is_some();
+        if chose || !grant.account_values.is_empty() {
+            let mut config = merged_config(&current.api_config, chosen.api_config);
             config.extend(grant.account_values);
-            let selection = current
+            let selection = chosen
                 .scope_selection
-                .as_ref()
+                .or(current.scope_selection)
                 .map(|selection| serde_json::json!(selection));
             connected_accounts::set_config(tx, id, &Value::Object(config), selection.as_ref(), now)
                 .await?;

@@ -101,6 +101,8 @@ fn check(pattern: &AuthPattern, place: &str, violations: &mut Vec<FieldViolation
         for (name, uri) in [
             ("authorize_uri", &oauth.authorize_uri),
             ("token_uri", &oauth.token_uri),
+            ("refresh_uri", &oauth.refresh_uri),
+            ("revocation_uri", &oauth.revocation_uri),
             ("user_info_uri", &oauth.user_info_uri),
         ] {
             let templated = uri.as_ref().is_some_and(|uri| uri.contains("{{"));
@@ -136,6 +138,34 @@ fn check_field(field: &Field, place: &str, violations: &mut Vec<FieldViolation>)
             "at most one option may be the default",
             "max_items",
         ));
+    }
+}
+
+/// Checks that a base URL with a templated host has lists of hosts: without one, whoever may set the
+/// value decides where credentials go (AK-008b, AK-471).
+pub fn check_host_lists(
+    proxy_url: &str,
+    patterns: &[AuthPattern],
+) -> Result<(), Vec<FieldViolation>> {
+    if !crate::template::has_templated_host(proxy_url) {
+        return Ok(());
+    }
+    let violations: Vec<FieldViolation> = patterns
+        .iter()
+        .enumerate()
+        .filter(|(_, pattern)| pattern.allowed_proxy_domains.is_empty())
+        .map(|(index, _)| {
+            violation(
+                &format!("auth_patterns[{index}].allowed_proxy_domains"),
+                "is required: the host of proxy_url is templated",
+                "required",
+            )
+        })
+        .collect();
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(violations)
     }
 }
 
@@ -263,6 +293,18 @@ mod tests {
             let violations = parse_patterns(&patterns).unwrap_err();
             assert_eq!(violations[0].field, place, "{patterns}");
         }
+    }
+
+    /// AK-008b, AK-471
+    #[test]
+    fn a_templated_host_needs_a_list() {
+        let bare = parse_patterns(&json!([{"type": "BASIC"}])).unwrap();
+        let listed = json!([{"type": "BASIC", "allowed_proxy_domains": ["*.example.com"]}]);
+        let listed = parse_patterns(&listed).unwrap();
+        let refused = check_host_lists("https://{{domain}}/x", &bare).unwrap_err();
+        assert_eq!(refused[0].field, "auth_patterns[0].allowed_proxy_domains");
+        assert!(check_host_lists("https://{{domain}}/x", &listed).is_ok());
+        assert!(check_host_lists("https://h.example.com/{{version}}", &bare).is_ok());
     }
 
     /// AK-016

@@ -1,6 +1,6 @@
 //! Where a proxied call goes (AK-451, AK-472).
 
-use crate::template::{TemplateError, Values, fill_url, host_allowed};
+use crate::template::{TemplateError, Values, fill_url, has_templated_host, host_allowed};
 use url::Url;
 
 /// The target cannot be used.
@@ -24,12 +24,14 @@ pub(super) fn resolve(
     path: &str,
     query: Option<&str>,
 ) -> Result<Url, TargetError> {
+    // Without a list nothing says which hosts are the provider's.
+    let listed = has_templated_host(base) || !allowed_hosts.is_empty();
     let base = fill_url(base, values)?;
     let root = Url::parse(&base).map_err(|_| TemplateError::NotAUrl)?;
     let host = root.host_str().ok_or(TemplateError::NotAUrl)?;
     // SECURITY: a templated host must stay on the provider's hosts, or the user's credential
     // could be sent anywhere.
-    if !allowed_hosts.is_empty() && !host_allowed(host, allowed_hosts) {
+    if listed && !host_allowed(host, allowed_hosts) {
         return Err(TemplateError::HostNotAllowed(host.to_owned()).into());
     }
     check_path(path)?;
@@ -195,6 +197,14 @@ mod tests {
             Err(TargetError::Template(TemplateError::HostNotAllowed(
                 "evil.com".to_owned()
             )))
+        );
+        assert!(
+            resolve("https://{{domain}}", &values, &[], "/x", None).is_err(),
+            "no list"
+        );
+        assert!(
+            resolve("https://h.test/{{domain}}", &values, &[], "/x", None).is_ok(),
+            "a path"
         );
     }
 

@@ -1,9 +1,9 @@
 //! What the user types into the hosted page (AK-304, AK-305, 3.2, 3.3).
 
-use crate::fixture::{App, by_id, named, object, param, parts};
+use crate::fixture::{App, by_id, named, object, param, parts, provider_input};
 use keystead_agentkit::{
     Error,
-    accounts::{AccountStatus, ScopeSelection},
+    accounts::{AccountPatch, AccountStatus, CredentialInput, ScopeSelection},
     links::{CallbackEnd, FormAnswers, FormEnd, NewLink, OpenLink},
 };
 use keystead_sandbox::{API_KEY, BASIC_PASSWORD, BASIC_USER, STATIC_TOKEN};
@@ -106,6 +106,72 @@ on_both_engines! {
         assert_eq!(Value::Object(grounds.credential.details.clone()), json!({"username": BASIC_USER, "password": BASIC_PASSWORD}));
         assert!(grounds.account.api_config.is_empty());
         assert_eq!(app.get(grounds.account.id, "/me").await.unwrap().status, 200);
+    }
+
+    /// AK-305, AK-471: whoever has a link cannot send a stored secret to a host of his choice; who knows the
+    /// secret may, and the developer may.
+    async fn a_link_does_not_move_a_stored_secret(test: TestDb) {
+        let app = App::started(&test).await;
+        let pattern = json!({"type": "BEARER", "fields": [field("token"), field("domain")], "account_fields": [field("region")],
+            "allowed_proxy_domains": ["*.example"]});
+        let input = provider_input("desk", &pattern, "https://{{domain}}/{{region}}");
+        let provider = app.kit.create_custom_provider(app.env, &app.actor, input).await.unwrap();
+        app.connection_of(&provider, "desk", json!({})).await;
+        let link = app.link("desk", "ada").await;
+        let first = [("token", "secret"), ("domain", "ada.example"), ("region", "eu")];
+        assert!(matches!(submit(&app, &link, answers(&first)).await, Ok(FormEnd::Connected)));
+        let stored = app.row(link.grounds.account.id).await;
+        let link = app.link("desk", "ada").await;
+        for moved in [
+            &[("domain", "evil.example"), ("token", "")][..],
+            &[("domain", "evil.example")],
+            &[("domain", "ada.example"), ("region", "evil")],
+            &[("region", "evil")],
+        ] {
+            let named = wrong(&app, &link, moved).await;
+            assert!(named.contains(&"token".to_owned()), "{moved:?}: {named:?}");
+        }
+        let after = app.row(link.grounds.account.id).await;
+        assert_eq!((after.credential, after.api_config), (stored.credential, stored.api_config));
+        assert!(matches!(submit(&app, &link, answers(&[("domain", "ada.example"), ("token", "")])).await, Ok(FormEnd::Connected)), "nothing moves");
+        let link = app.link("desk", "ada").await;
+        let again = [("token", "other"), ("domain", "new.example")];
+        assert!(matches!(submit(&app, &link, answers(&again)).await, Ok(FormEnd::Connected)));
+        let patch = AccountPatch {
+            credential: CredentialInput::Static(object(json!({"domain": "third.example"}))),
+            ..AccountPatch::default()
+        };
+        let updated = app.kit.update_account(app.env, &app.actor, named("desk", "ada"), patch).await.unwrap();
+        assert_eq!(Value::Object(updated.credential.details.clone()), json!({"token": "other", "domain": "third.example"}));
+    }
+
+    /// AK-304, AK-307, AK-471: what is filled in before a consent changes the account with the grant, not earlier.
+    async fn answers_wait_for_the_consent(test: TestDb) {
+        let app = App::started(&test).await;
+        let pattern = templated(&app);
+        let connection = app.oauth_with("sandbox", pattern, json!({}), |settings| settings.scope_selection_allowed = true).await;
+        let link = app.link("sandbox", "ada").await;
+        let first = FormAnswers { scope_selection: None, ..answers(&[("domain", "localhost"), ("region", "eu")]) };
+        let Ok(FormEnd::Provider(consent)) = submit(&app, &link, first).await else { panic!("no consent") };
+        let id = link.grounds.account.id;
+        assert_eq!(app.row(id).await.api_config, json!({}));
+        let back = app.upstream.allow(&consent).await;
+        app.kit.finish_consent(app.env, connection.id, Some(&back.browser), &back.query).await.unwrap();
+        let live = app.row(id).await;
+        assert_eq!(live.api_config, json!({"domain": "localhost", "region": "eu"}));
+
+        let link = app.link("sandbox", "ada").await;
+        let pick = ScopeSelection { scopes: vec!["read".to_owned()], optional_scopes: Vec::new() };
+        let other = FormAnswers { scope_selection: Some(pick), ..answers(&[("region", "us")]) };
+        let Ok(FormEnd::Provider(consent)) = submit(&app, &link, other).await else { panic!("no consent") };
+        assert_eq!(param(&consent.url, "region").as_deref(), Some("us"));
+        let waiting = app.row(id).await;
+        assert_eq!((waiting.api_config, waiting.scope_selection), (live.api_config, None));
+        let back = app.upstream.allow(&consent).await;
+        app.kit.finish_consent(app.env, connection.id, Some(&back.browser), &back.query).await.unwrap();
+        let account = app.read(id).await;
+        assert_eq!(account.api_config, object(json!({"domain": "localhost", "region": "us"})));
+        assert_eq!(account.scope_selection.unwrap().scopes, ["read"]);
     }
 
     /// AK-301: a form that is sent twice at the same moment counts once.

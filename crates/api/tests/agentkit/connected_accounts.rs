@@ -289,7 +289,8 @@ on_both_engines! {
         let desk = connection(&world, "FRESHDESK", ConnectionType::Basic, "desk").await;
         let own = created(&world, new("mail", "ada", None)).await;
         let foreign = created(&world, new("desk", "grace", None)).await;
-        let visitor = world.visitor(&own.id).await;
+        let (_, link) = crate::portal::invited(&world, "ada").await;
+        let visitor = world.visitor_of(&own.id, Some(link)).await;
         let mut accounts = visitor.accounts();
 
         let this = accounts.get_connected_account(by_id("")).await.unwrap().into_inner().connected_account.unwrap();
@@ -330,5 +331,35 @@ on_both_engines! {
         let own = DisconnectConnectedAccountRequest { id: String::new() };
         let gone = accounts.disconnect_connected_account(own).await.unwrap().into_inner().connected_account.unwrap();
         assert_eq!(gone.status, 5);
+    }
+
+    /// AK-305, AK-306, AK-471: a visitor stores what the page asks for, once, and moves no stored secret.
+    async fn a_visitor_stores_what_the_page_asks_for(test: TestDb) {
+        let world = World::started(&test).await;
+        connection(&world, "FRESHDESK", ConnectionType::Basic, "desk").await;
+        let (id, link) = crate::portal::invited_to(&world, "desk", "ada").await;
+        let details = |details: serde_json::Value| UpdateConnectedAccountRequest {
+            connected_account: Some(UpdateConnectedAccount {
+                authorization_details: Some(AuthorizationDetails {
+                    details: Some(Details::StaticAuth(StaticAuth { details: Some(object(details)) })),
+                }),
+                api_config: None,
+            }),
+            ..UpdateConnectedAccountRequest::default()
+        };
+        let mut visitor = world.visitor_of(&id, Some(link)).await.accounts();
+        let full = json!({ "domain": "acme.freshdesk.com", "username": "key", "password": "X" });
+        for extra in [json!({ "path_variables": { "domain": "evil.freshdesk.com" } }), json!({ "extra": "1" }), json!({})] {
+            assert_eq!(refused(visitor.update_connected_account(details(extra)).await), "INVALID_ARGUMENT");
+        }
+        visitor.update_connected_account(details(full.clone())).await.unwrap();
+        let spent = world.visitor_of(&id, Some(link)).await.accounts().update_connected_account(details(full)).await;
+        assert_eq!(refused(spent), "AUTH_REQUEST_NOT_FOUND");
+
+        let (_, link) = crate::portal::invited_to(&world, "desk", "ada").await;
+        let mut visitor = world.visitor_of(&id, Some(link)).await.accounts();
+        let moved = visitor.update_connected_account(details(json!({ "domain": "evil.freshdesk.com" }))).await;
+        assert_eq!(refused(moved), "INVALID_ARGUMENT");
+        assert_eq!(world.stored(&id).await.credential.details["domain"], "acme.freshdesk.com");
     }
 }

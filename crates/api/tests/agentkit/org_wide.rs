@@ -5,6 +5,7 @@ use crate::{
 use keystead_proto::v1::{
     connected_accounts::{
         AuthorizationDetails, AuthorizeOrgWideCredentialRequest, ConnectorStatus,
+        DeleteConnectedAccountRequest, DisconnectConnectedAccountRequest,
         ListConnectedAccountsRequest, StaticAuth, authorization_details::Details,
     },
     connections::{
@@ -69,6 +70,23 @@ on_both_engines! {
         assert_eq!(listed.len(), 1);
         assert!(listed[0].is_org_wide_credential && listed[0].id == done.connected_account_id);
         assert!(accounts.list_connected_accounts(only(false)).await.unwrap().into_inner().connected_accounts.is_empty());
+    }
+
+    /// AK-213, AK-214, AK-240: nor does anybody but a member end it for all users.
+    async fn ending_the_shared_credential_is_for_members(test: TestDb) {
+        let world = World::started(&test).await;
+        let desk = shared(&world, "FRESHDESK", ConnectionType::Basic, "desk").await;
+        let credential = json!({ "domain": "acme.freshdesk.com", "username": "key", "password": "X" });
+        let mut member = world.member().await.accounts();
+        let id = member.authorize_org_wide_credential(with(&desk, Some(credential))).await.unwrap().into_inner().connected_account_id;
+        let disconnect = || DisconnectConnectedAccountRequest { id: id.clone() };
+        let delete = || DeleteConnectedAccountRequest { id: Some(id.clone()), ..DeleteConnectedAccountRequest::default() };
+        let mut client = world.client(&world.home).accounts();
+        assert_eq!(refused(client.disconnect_connected_account(disconnect()).await), "FAILED_PRECONDITION");
+        assert_eq!(refused(client.delete_connected_account(delete()).await), "FAILED_PRECONDITION");
+        assert!(world.stored(&id).await.credential.details.contains_key("password"));
+        member.disconnect_connected_account(disconnect()).await.unwrap();
+        member.delete_connected_account(delete()).await.unwrap();
     }
 
     /// AK-240, AK-242, AK-704: nobody but a member authorizes for all users, and only where they share a credential.

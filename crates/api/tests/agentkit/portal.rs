@@ -29,11 +29,20 @@ use serde_json::json;
 use url::Url;
 
 /// An account on the connection `mail`, and a link for it.
-async fn invited(world: &World, identifier: &str) -> (String, AuthRequestId) {
+pub(crate) async fn invited(world: &World, identifier: &str) -> (String, AuthRequestId) {
+    invited_to(world, "mail", identifier).await
+}
+
+/// As [`invited`], on another connection.
+pub(crate) async fn invited_to(
+    world: &World,
+    connector: &str,
+    identifier: &str,
+) -> (String, AuthRequestId) {
     let (kit, env) = (&world.kit, world.home.site.environment.id);
     let actor = keystead_identity::Actor::system();
     let key = AccountKey {
-        connector: Some("mail".to_owned()),
+        connector: Some(connector.to_owned()),
         identifier: Some(identifier.to_owned()),
         ..AccountKey::default()
     };

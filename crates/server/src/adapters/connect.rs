@@ -12,7 +12,7 @@ use keystead_store::StoreError;
 use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret};
 use keystead_web::connect::{
     Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
-    Submitted,
+    Submitted, ToVerify,
 };
 use std::sync::Arc;
 use url::form_urlencoded::Serializer;
@@ -123,6 +123,39 @@ impl ConnectFlow for HostedConnect {
         browser: &Browser,
         request: &str,
     ) -> Result<Finished, ConnectError> {
+        let (site, member, request) = self.member_request(browser, request).await?;
+        let env = site.environment.id;
+        self.agentkit
+            .verify_member(env, &member.actor(), &request)
+            .await
+            .map_err(refused)?;
+        Ok(Finished::Connected)
+    }
+
+    async fn to_verify(&self, browser: &Browser, request: &str) -> Result<ToVerify, ConnectError> {
+        let (site, _, request) = self.member_request(browser, request).await?;
+        let env = site.environment.id;
+        let grounds = self.agentkit.account_to_verify(env, &request).await;
+        let grounds = grounds.map_err(refused)?;
+        let user = (!grounds.account.is_org_wide).then(|| grounds.account.identifier.clone());
+        Ok(ToVerify {
+            service: grounds.provider.display_name.clone(),
+            connection: grounds.connection.key_id.clone(),
+            user,
+        })
+    }
+}
+
+/// A hash in hexadecimal.
+const PROOF_CHARACTERS: usize = 64;
+
+impl HostedConnect {
+    /// The member who finishes an authorization, and its number.
+    async fn member_request(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<(Arc<Site>, Caller, Secret<String>), ConnectError> {
         let site = self.site(browser).await?;
         // SECURITY: the proof ties the request to the browser that went through the consent, so
         // that nobody can make a member finish an authorization of his own.
@@ -146,19 +179,9 @@ impl ConnectFlow for HostedConnect {
         member
             .require_member()
             .map_err(|_| ConnectError::SessionExpired)?;
-        let env = site.environment.id;
-        self.agentkit
-            .verify_member(env, &member.actor(), &request)
-            .await
-            .map_err(refused)?;
-        Ok(Finished::Connected)
+        Ok((site, member, request))
     }
-}
 
-/// A hash in hexadecimal.
-const PROOF_CHARACTERS: usize = 64;
-
-impl HostedConnect {
     async fn site(&self, browser: &Browser) -> Result<Arc<Site>, ConnectError> {
         let found = self.agentkit.ctx().site_by_host(&browser.host).await?;
         found.ok_or(ConnectError::SessionExpired)

@@ -54,6 +54,23 @@ pub trait ConnectFlow: Send + Sync {
         browser: &Browser,
         request: &str,
     ) -> Result<Finished, ConnectError>;
+
+    /// What [`Self::verify_member`] would connect. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::verify_member`].
+    async fn to_verify(&self, browser: &Browser, request: &str) -> Result<ToVerify, ConnectError>;
+}
+
+/// An account that waits for a member.
+#[derive(Clone, Debug)]
+pub struct ToVerify {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the connection.
+    pub connection: String,
+    /// The application's name for the user; `None` when all users share the account.
+    pub user: Option<String>,
 }
 
 /// The browser a request came from.

@@ -7,6 +7,6 @@ mod routes;
 
 pub use flow::{
     Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
-    Purpose, Question, QuestionOption, ScopeChoice, Submitted,
+    Purpose, Question, QuestionOption, ScopeChoice, Submitted, ToVerify,
 };
 pub(crate) use routes::router;

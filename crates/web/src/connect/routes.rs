@@ -1,5 +1,5 @@
 use super::{
-    flow::{Answers, Browser, ConnectError, Consent, Finished, Link, Opened, Submitted},
+    flow::{Answers, Browser, ConnectError, Consent, Finished, Link, Opened, Submitted, ToVerify},
     form, outcome,
 };
 use crate::{
@@ -205,11 +205,17 @@ async fn success() -> Response {
 async fn ask_member(
     State(deps): State<Deps>,
     headers: HeaderMap,
+    extensions: Extensions,
     RawQuery(query): RawQuery,
 ) -> Response {
     let request = request(query.as_deref());
     let Some(session) = cookies::SESSION.read(&headers) else {
         return to_sign_in(&request);
+    };
+    let browser = browser(&headers, &extensions);
+    let account = match deps.connect.to_verify(&browser, &request).await {
+        Ok(account) => account,
+        Err(error) => return failed(&deps, &error, opened(&headers).as_ref()),
     };
     let form = crate::view::Form {
         action: verify_address(&request),
@@ -219,12 +225,25 @@ async fn ask_member(
     };
     let page = SignInPage {
         title: "Finish connecting the account?".to_owned(),
-        lead: "You gave permission at the provider. Finish only if you began this yourself."
-            .to_owned(),
+        lead: lead(&account),
         form,
         again: String::new(),
     };
     html(StatusCode::OK, &page)
+}
+
+/// SECURITY: a member who was led here must see whose account he is about to connect.
+fn lead(account: &ToVerify) -> String {
+    let user = account.user.as_ref();
+    let user = user.map_or_else(
+        || "all users of the connection".to_owned(),
+        |user| format!("the user “{user}”"),
+    );
+    format!(
+        "You gave permission at {}. It connects the account of {user} on the connection “{}”. \
+         Finish only if you began this yourself and they are the ones you meant.",
+        account.service, account.connection
+    )
 }
 
 async fn verify_member(

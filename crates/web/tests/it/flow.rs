@@ -3,7 +3,7 @@
 use keystead_types::{ConnectionId, FieldViolation, Internal, Secret};
 use keystead_web::connect::{
     Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
-    Purpose, Question, QuestionOption, ScopeChoice, Submitted,
+    Purpose, Question, QuestionOption, ScopeChoice, Submitted, ToVerify,
 };
 use std::sync::Mutex;
 
@@ -248,5 +248,19 @@ impl ConnectFlow for TestFlow {
         assert!(browser.member_session.is_some());
         self.verified.lock().unwrap().push(request.to_owned());
         Ok(Finished::Connected)
+    }
+
+    async fn to_verify(&self, browser: &Browser, request: &str) -> Result<ToVerify, ConnectError> {
+        assert!(browser.member_session.is_some());
+        let user = match request {
+            "request-1" => Some("ada <1>".to_owned()),
+            "request-all" => None,
+            _ => return Err(ConnectError::SessionExpired),
+        };
+        Ok(ToVerify {
+            service: "Zendesk".to_owned(),
+            connection: "support-desk".to_owned(),
+            user,
+        })
     }
 }

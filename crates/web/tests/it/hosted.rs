@@ -399,7 +399,7 @@ async fn a_provider_that_answers_with_a_form_is_turned_into_a_get() {
     assert!(browser.flow.callbacks.lock().unwrap().is_empty());
 }
 
-/// AK-320: only members of the workspace may finish.
+/// AK-320: only members of the workspace may finish, and they see what for.
 #[tokio::test]
 async fn a_member_finishes_with_a_click_and_a_stranger_signs_in_first() {
     let mut browser = TestBrowser::new();
@@ -414,6 +414,17 @@ async fn a_member_finishes_with_a_click_and_a_stranger_signs_in_first() {
         .insert("__Host-keystead_session".to_owned(), "session-1".to_owned());
     let page = browser.get("/connect/verify?request=request-1").await;
     page.keep("verify");
+    for named in ["Zendesk", "support-desk", "ada &#60;1&#62;"] {
+        assert!(page.body.contains(named), "{named}: {}", page.body);
+    }
+    let shared = browser.get("/connect/verify?request=request-all").await;
+    assert!(shared.body.contains("all users"), "{}", shared.body);
+    let unknown = browser.get("/connect/verify?request=other").await;
+    assert!(
+        !unknown.body.contains("Finish connecting"),
+        "{}",
+        unknown.body
+    );
     assert!(
         browser.flow.verified.lock().unwrap().is_empty(),
         "a GET finishes nothing"
