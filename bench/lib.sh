@@ -168,6 +168,7 @@ serve() {
 public_url = "http://127.0.0.1:$port"
 listen = "127.0.0.1:$port"
 admin_listen = "127.0.0.1:$admin"
+max_connections_per_address = 0
 [database]
 url = "$database"
 [root_key]

@@ -72,6 +72,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let settings = Settings {
         certificate: Some(certificate.clone()),
         drain: DRAIN,
+        // Everybody here comes from one address.
+        max_connections_per_address: None,
         ..Settings::default()
     };
     let (listeners, port) = bind(args.port, &settings, &metrics).await?;
