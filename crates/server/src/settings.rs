@@ -154,7 +154,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "limits",
         about: "What may be done in a minute, on each node; a burst may use up a minute's worth at once, and 0 is unlimited. A call \
                 above a limit is answered with 429 (`RATE_LIMITED`) and `Retry-After`; every answer of the API says what is left in \
-                `RateLimit` and `RateLimit-Policy`.",
+                `RateLimit` and `RateLimit-Policy`. An IPv6 network of 64 bits counts as one address. For one member, besides, five \
+                codes are mailed per address and 50 in all within 15 minutes, and ten wrong codes per address and 30 in all within an \
+                hour; these are counted in the database, for all nodes together. When the wrong codes are used up, the audit log has a \
+                record `sign_in.refused`.",
         settings: &[
             set(
                 "caller_per_minute",
@@ -185,6 +188,16 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "forms_per_minute",
                 Value("10"),
                 "forms sent for one connected account",
+            ),
+            set(
+                "sign_in_codes_per_minute",
+                Value("20"),
+                "sign-in codes asked for from one address",
+            ),
+            set(
+                "wrong_codes_per_minute",
+                Value("10"),
+                "wrong sign-in codes sent from one address",
             ),
         ],
     },
