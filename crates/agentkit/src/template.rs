@@ -72,12 +72,6 @@ pub(crate) fn variables(template: &str) -> Vec<&str> {
     names
 }
 
-/// Whether values decide the host of a URL template.
-pub(crate) fn has_templated_host(template: &str) -> bool {
-    let host = template.get(..host_end(template)).unwrap_or(template);
-    host.contains("{{")
-}
-
 /// Where the path begins.
 fn host_end(template: &str) -> usize {
     template.find("://").map_or(0, |at| {

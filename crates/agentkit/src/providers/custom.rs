@@ -141,34 +141,6 @@ fn check_field(field: &Field, place: &str, violations: &mut Vec<FieldViolation>)
     }
 }
 
-/// Checks that a base URL with a templated host has lists of hosts: without one, whoever may set the
-/// value decides where credentials go (AK-008b, AK-471).
-pub fn check_host_lists(
-    proxy_url: &str,
-    patterns: &[AuthPattern],
-) -> Result<(), Vec<FieldViolation>> {
-    if !crate::template::has_templated_host(proxy_url) {
-        return Ok(());
-    }
-    let violations: Vec<FieldViolation> = patterns
-        .iter()
-        .enumerate()
-        .filter(|(_, pattern)| pattern.allowed_proxy_domains.is_empty())
-        .map(|(index, _)| {
-            violation(
-                &format!("auth_patterns[{index}].allowed_proxy_domains"),
-                "is required: the host of proxy_url is templated",
-                "required",
-            )
-        })
-        .collect();
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(violations)
-    }
-}
-
 /// Checks a base URL: https, except for loopback hosts where development allows plain http.
 pub fn check_proxy_url(text: &str, allow_loopback_http: bool) -> Result<(), FieldViolation> {
     let bad = |why: &str| Err(violation("proxy_url", why, "pattern"));
@@ -293,18 +265,6 @@ mod tests {
             let violations = parse_patterns(&patterns).unwrap_err();
             assert_eq!(violations[0].field, place, "{patterns}");
         }
-    }
-
-    /// AK-008b, AK-471
-    #[test]
-    fn a_templated_host_needs_a_list() {
-        let bare = parse_patterns(&json!([{"type": "BASIC"}])).unwrap();
-        let listed = json!([{"type": "BASIC", "allowed_proxy_domains": ["*.example.com"]}]);
-        let listed = parse_patterns(&listed).unwrap();
-        let refused = check_host_lists("https://{{domain}}/x", &bare).unwrap_err();
-        assert_eq!(refused[0].field, "auth_patterns[0].allowed_proxy_domains");
-        assert!(check_host_lists("https://{{domain}}/x", &listed).is_ok());
-        assert!(check_host_lists("https://h.example.com/{{version}}", &bare).is_ok());
     }
 
     /// AK-016

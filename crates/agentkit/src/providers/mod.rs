@@ -4,6 +4,6 @@ mod custom;
 mod model;
 mod service;
 
-pub use custom::{check_host_lists, check_proxy_url, identifier, name_key, parse_patterns};
+pub use custom::{check_proxy_url, identifier, name_key, parse_patterns};
 pub use model::*;
 pub use service::{CustomProviderInput, CustomProviderPatch, ProviderFilter};

@@ -1,8 +1,6 @@
 //! Looking connectors up, and the developer's own (AK-014..AK-020).
 
-use super::{
-    AuthPattern, Provider, check_host_lists, check_proxy_url, identifier, name_key, parse_patterns,
-};
+use super::{AuthPattern, Provider, check_proxy_url, identifier, name_key, parse_patterns};
 use crate::{AgentKit, Error, error::Result, record};
 use keystead_crypto::CursorScope;
 use keystead_identity::Actor;
@@ -230,7 +228,6 @@ impl AgentKit {
         if let Some(patterns) = patterns {
             provider.auth_patterns = patterns;
         }
-        check_host_lists(&provider.proxy_url, &provider.auth_patterns).map_err(Error::Invalid)?;
         if let Some(enabled) = patch.proxy_enabled {
             provider.proxy_enabled = enabled;
         }
@@ -284,10 +281,7 @@ impl AgentKit {
             violations.push(violation);
         }
         match parse_patterns(patterns) {
-            Ok(parsed) if violations.is_empty() => {
-                check_host_lists(proxy_url, &parsed).map_err(Error::Invalid)?;
-                return Ok(parsed);
-            }
+            Ok(parsed) if violations.is_empty() => return Ok(parsed),
             Ok(_) => {}
             Err(more) => violations.extend(more),
         }
