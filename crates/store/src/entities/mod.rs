@@ -47,6 +47,9 @@ pub(crate) const STATEMENTS: &[&[Sql]] = &[
     auth_links::STATEMENTS,
     clients::STATEMENTS,
     connected_accounts::STATEMENTS,
+    connected_accounts::list::STATEMENTS,
+    connected_accounts::pending::STATEMENTS,
+    connected_accounts::refresh::STATEMENTS,
     connection_health::STATEMENTS,
     connection_tests::STATEMENTS,
     connections::STATEMENTS,
@@ -71,7 +74,8 @@ pub(crate) const STATEMENTS: &[&[Sql]] = &[
 /// Every statement of the entities that may look across environments.
 pub(crate) const ADMIN_STATEMENTS: &[&[AdminSql]] = &[
     auth_links::ADMIN_STATEMENTS,
-    connected_accounts::ADMIN_STATEMENTS,
+    connected_accounts::pending::ADMIN_STATEMENTS,
+    connected_accounts::refresh::ADMIN_STATEMENTS,
     events::ADMIN_STATEMENTS,
     jobs::ADMIN_STATEMENTS,
     leases::ADMIN_STATEMENTS,
