@@ -274,7 +274,9 @@ impl AgentKit {
             .ok_or(Error::AccountNotFound)?;
         let current = Account::from_row(&current, now)?;
         let version = grounds.account.credential_version;
-        if sealed.is_some() && current.credential_version != version {
+        // SECURITY: what a link may change was judged by the credential that was read.
+        let judged = sealed.is_some() || matches!(via, Via::Link(_));
+        if judged && current.credential_version != version {
             return Ok(false);
         }
         if partial {

@@ -10,8 +10,8 @@ use crate::{
 };
 use keystead_net::FetchError;
 use keystead_oauth::{
-    AssertionError, CustomJwt, Grant, ServiceAccount, StsError, TokenPaths, custom_signer,
-    snowflake_key_pair_jwt,
+    Assertion, AssertionError, CustomJwt, Grant, ServiceAccount, StsError, TokenPaths,
+    custom_signer, snowflake_key_pair_jwt,
 };
 use keystead_types::{EnvironmentId, Internal, Secret, Timestamp};
 use serde_json::Map;
@@ -30,6 +30,18 @@ pub(crate) struct Minted {
     pub(crate) scopes: Option<Vec<String>>,
     /// The key that belongs to the access token, where AWS made it.
     pub(crate) aws_key: Option<AwsKey>,
+}
+
+/// A signed token that is used as it is.
+impl From<Assertion> for Minted {
+    fn from(signed: Assertion) -> Self {
+        Self {
+            access_token: signed.token,
+            expires_at: Some(signed.expires_at),
+            scopes: None,
+            aws_key: None,
+        }
+    }
 }
 
 /// A temporary access key of AWS; its session token is the access token.
@@ -180,12 +192,7 @@ impl AgentKit {
         let assertion = signed
             .await
             .map_err(|_| MintError::Interrupted("signing the token"))??;
-        Ok(Minted {
-            access_token: assertion.token,
-            expires_at: Some(assertion.expires_at),
-            scopes: None,
-            aws_key: None,
-        })
+        Ok(assertion.into())
     }
 
     /// The token is its own credential: nobody is asked for another one.
@@ -214,12 +221,7 @@ impl AgentKit {
         let assertion = signed
             .await
             .map_err(|_| MintError::Interrupted("signing the token"))??;
-        Ok(Minted {
-            access_token: assertion.token,
-            expires_at: Some(assertion.expires_at),
-            scopes: None,
-            aws_key: None,
-        })
+        Ok(assertion.into())
     }
 
     async fn ask(
