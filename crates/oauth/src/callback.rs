@@ -43,17 +43,9 @@ impl Callback {
     /// # Errors
     /// [`CallbackError`].
     pub fn parse(query: &str) -> Result<Self, CallbackError> {
-        let mut values = HashMap::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
-            let known = matches!(
-                name.as_str(),
-                "state" | "code" | "error" | "error_description" | "iss"
-            );
-            if known && values.insert(name, value).is_some() {
-                return Err(CallbackError::Repeated);
-            }
-        }
-        let mut take = |name: &str| values.remove(name).filter(|value| !value.is_empty());
+        let known = ["state", "code", "error", "error_description", "iss"];
+        let mut values = parameters(query, &known)?;
+        let mut take = |name: &str| values.remove(name);
         let state = take("state").ok_or(CallbackError::NoState)?;
         let description = take("error_description");
         // An error wins: a provider that sends both has refused.
@@ -71,6 +63,21 @@ impl Callback {
             issuer: take("iss"),
         })
     }
+}
+
+/// The known parameters that have a value; each may occur once.
+pub(crate) fn parameters(
+    query: &str,
+    known: &[&str],
+) -> Result<HashMap<String, String>, CallbackError> {
+    let mut values = HashMap::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
+        if known.contains(&name.as_str()) && values.insert(name, value).is_some() {
+            return Err(CallbackError::Repeated);
+        }
+    }
+    values.retain(|_, value| !value.is_empty());
+    Ok(values)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! What tests do to a grant: use it in a crowd, revoke it, abandon its refresh.
 
-use crate::fixture::{App, by_id, call, send};
+use crate::fixture::{App, TOKEN_LIFE, by_id, call, send};
 use http::Method;
-use keystead_agentkit::{AgentKit, accounts::CredentialInput};
+use keystead_agentkit::{AgentKit, accounts::CredentialInput, proxy::ProxyError};
 use keystead_store::connected_accounts;
 use keystead_types::ConnectedAccountId;
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Sends `count` calls at once and counts how they ended: a status, or an error code.
 pub(crate) async fn crowd(
@@ -80,4 +81,22 @@ pub(crate) async fn abandon(app: &App, id: ConnectedAccountId) {
             .unwrap()
     );
     tx.commit().await.unwrap();
+}
+
+/// A call that has just sent the refresh of an expired token; the provider takes its time.
+pub(crate) async fn caller_in_refresh(
+    app: &App,
+    id: ConnectedAccountId,
+) -> JoinHandle<Result<u16, ProxyError>> {
+    app.clock.advance(TOKEN_LIFE);
+    let slow = json!({"token_delay_ms": 300});
+    app.upstream.chaos(slow).await;
+    let asked = app.upstream.counter("token_requests").await;
+    let (kit, env) = (app.kit.clone(), app.env);
+    let caller = tokio::spawn(async move {
+        let answer = send(&kit, env, call(id, Method::GET, "/me")).await?;
+        Ok(answer.status)
+    });
+    app.upstream.wait_for("token_requests", asked + 1).await;
+    caller
 }

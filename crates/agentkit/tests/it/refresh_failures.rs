@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{App, TOKEN_LIFE, WatchedClock, by_id, call, node_at, of_user, provider_input, send},
-    grants::{abandon, all, crowd, revoke, tokens},
+    grants::{abandon, all, caller_in_refresh, crowd, revoke, tokens},
 };
 use axum::{Router, routing::get};
 use http::Method;
@@ -176,23 +176,13 @@ on_both_engines! {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
         let id = app.connected(&connection, "ada").await;
-        app.clock.advance(TOKEN_LIFE);
-        app.upstream.chaos(json!({"token_delay_ms": 300})).await;
-        let caller = tokio::spawn({
-            let (kit, env) = (app.kit.clone(), app.env);
-            async move { send(&kit, env, call(id, Method::GET, "/me")).await.is_ok() }
-        });
-        app.upstream.wait_for("token_requests", 2).await;
+        let caller = caller_in_refresh(&app, id).await;
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
-        for _ in 0..200 {
-            if app.read(id).await.credential_version == 2 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        // The next one waits for the same refresh.
+        let next = tokio::time::timeout(Duration::from_secs(20), app.get(id, "/me"));
+        assert_eq!(next.await.unwrap().unwrap().status, 200);
         assert_eq!(app.read(id).await.credential_version, 2);
-        assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
         assert_eq!(app.upstream.counter("refreshes").await, 1);
         assert_eq!(app.upstream.counter("reuse_detections").await, 0);
     }
@@ -202,13 +192,7 @@ on_both_engines! {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
         let id = app.connected(&connection, "ada").await;
-        app.clock.advance(TOKEN_LIFE);
-        app.upstream.chaos(json!({"token_delay_ms": 300})).await;
-        let caller = tokio::spawn({
-            let (kit, env) = (app.kit.clone(), app.env);
-            async move { send(&kit, env, call(id, Method::GET, "/me")).await.map(|answer| answer.status) }
-        });
-        app.upstream.wait_for("token_requests", 2).await;
+        let caller = caller_in_refresh(&app, id).await;
         app.kit.disconnect_account(app.env, &app.actor, by_id(id)).await.unwrap();
         let error = caller.await.unwrap().unwrap_err();
         assert_eq!(error.reason().code(), ErrorCode::ConnectedAccountNotActive);
@@ -222,13 +206,7 @@ on_both_engines! {
         let connection = app.oauth().await;
         let id = app.connected(&connection, "ada").await;
         revoke(&app, id).await;
-        app.clock.advance(TOKEN_LIFE);
-        app.upstream.chaos(json!({"token_delay_ms": 300})).await;
-        let caller = tokio::spawn({
-            let (kit, env) = (app.kit.clone(), app.env);
-            async move { send(&kit, env, call(id, Method::GET, "/me")).await.map(|answer| answer.status) }
-        });
-        app.upstream.wait_for("token_requests", 2).await;
+        let caller = caller_in_refresh(&app, id).await;
         let patch = AccountPatch {
             credential: tokens(keystead_sandbox::STATIC_TOKEN, "of-a-new-grant"),
             ..AccountPatch::default()

@@ -129,13 +129,8 @@ impl Upstream {
 
     /// Waits until a total reaches `wanted`.
     pub(crate) async fn wait_for(&self, name: &str, wanted: u64) {
-        for _ in 0..500 {
-            if self.counter(name).await >= wanted {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("{name} did not reach {wanted}");
+        let path = format!("/sandbox/provider/log/wait?counter={name}&reaches={wanted}");
+        assert_eq!(self.get(&self.url(&path)).await.status(), 204, "{name}");
     }
 
     /// Opens the consent page as a browser and answers it: the query of the redirect back.

@@ -1,7 +1,5 @@
-use crate::{CallbackError, Denial, failure::clean_code};
+use crate::{CallbackError, Denial, callback::parameters, failure::clean_code};
 use keystead_types::Secret;
-use std::collections::HashMap;
-use url::form_urlencoded;
 
 /// What proves that the user consented (section 2.2).
 #[derive(Debug)]
@@ -31,17 +29,15 @@ impl Callback {
     /// # Errors
     /// [`CallbackError`].
     pub fn parse(query: &str) -> Result<Self, CallbackError> {
-        let mut values = HashMap::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
-            let known = matches!(
-                name.as_str(),
-                "state" | "oauth_token" | "oauth_verifier" | "denied" | "oauth_problem"
-            );
-            if known && values.insert(name, value).is_some() {
-                return Err(CallbackError::Repeated);
-            }
-        }
-        let mut take = |name: &str| values.remove(name).filter(|value| !value.is_empty());
+        let known = [
+            "state",
+            "oauth_token",
+            "oauth_verifier",
+            "denied",
+            "oauth_problem",
+        ];
+        let mut values = parameters(query, &known)?;
+        let mut take = |name: &str| values.remove(name);
         let state = take("state").ok_or(CallbackError::NoState)?;
         let refusal = take("oauth_problem")
             .map(|problem| clean_code(&problem))

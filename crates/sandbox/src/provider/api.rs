@@ -105,8 +105,11 @@ async fn authenticate(State(provider): State<Provider>, request: Request, next: 
         event = event.token(&credential);
     }
     let mut state = provider.state();
-    state.log.counters.api_calls += 1;
-    state.log.counters.api_unauthorized += u64::from(response.status() == StatusCode::UNAUTHORIZED);
+    let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+    state.log.count(|total| {
+        total.api_calls += 1;
+        total.api_unauthorized += u64::from(unauthorized);
+    });
     state.log.add(provider.now(), event);
     response
 }

@@ -34,14 +34,17 @@ struct Params {
     login_hint: String,
 }
 
+/// A filled consent form with the parameters it was opened with.
 #[derive(Debug, Deserialize)]
-struct Answer {
+pub(super) struct Answer<P> {
     #[serde(flatten)]
-    params: Params,
+    pub(super) params: P,
+    /// Subject.
     #[serde(default)]
-    user: String,
+    pub(super) user: String,
+    /// `allow`, anything else denies.
     #[serde(default)]
-    decision: String,
+    pub(super) decision: String,
 }
 
 #[derive(Template)]
@@ -73,7 +76,7 @@ async fn ask(State(provider): State<Provider>, Query(params): Query<Params>) -> 
     })
 }
 
-async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer>) -> Response {
+async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer<Params>>) -> Response {
     let Answer {
         params,
         user,
@@ -87,7 +90,7 @@ async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer>) ->
     let now = provider.now();
     if decision != "allow" {
         let mut state = provider.state();
-        state.log.counters.denials += 1;
+        state.log.count(|total| total.denials += 1);
         state
             .log
             .add(now, Event::new("consent.denied").client(&params.client_id));
@@ -102,7 +105,7 @@ async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer>) ->
     };
     let code = provider.random("spac_");
     let mut state = provider.state();
-    state.log.counters.consents += 1;
+    state.log.count(|total| total.consents += 1);
     let event = Event::new("consent.given")
         .client(&params.client_id)
         .subject(user.subject);

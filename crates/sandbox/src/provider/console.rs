@@ -51,7 +51,7 @@ async fn show(State(provider): State<Provider>) -> Response {
         users: USERS,
         clients: state.grants.clients(),
         families: state.grants.live_families(),
-        counters: state.log.counters,
+        counters: state.log.totals(),
         events: state.log.latest(50),
     })
 }
@@ -105,7 +105,7 @@ async fn grants(State(provider): State<Provider>) -> Json<Vec<Family>> {
 async fn revoke(State(provider): State<Provider>, Path(id): Path<u64>) -> Response {
     let mut state = provider.state();
     if state.grants.revoke_family(id) {
-        state.log.counters.revoked_families += 1;
+        state.log.count(|total| total.revoked_families += 1);
         state.log.add(
             provider.now(),
             Event::new("family.revoked")

@@ -9,7 +9,9 @@ use axum::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::VecDeque;
+use tokio::sync::watch;
 
 /// Events kept; older ones are dropped.
 const KEPT: usize = 1000;
@@ -91,7 +93,7 @@ pub(crate) struct Counters {
 pub(crate) struct Log {
     events: VecDeque<Event>,
     next: u64,
-    pub(crate) counters: Counters,
+    counters: watch::Sender<Counters>,
 }
 
 impl Log {
@@ -105,6 +107,15 @@ impl Log {
         if self.events.len() > KEPT {
             self.events.pop_front();
         }
+    }
+
+    /// Changes the totals and wakes who waits for them.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        self.counters.send_modify(change);
+    }
+
+    pub(crate) fn totals(&self) -> Counters {
+        *self.counters.borrow()
     }
 
     pub(crate) fn latest(&self, count: usize) -> Vec<Event> {
@@ -124,9 +135,16 @@ struct Since {
     since: u64,
 }
 
+#[derive(Deserialize)]
+struct Awaited {
+    counter: String,
+    reaches: u64,
+}
+
 pub(crate) fn router() -> Router<Provider> {
     Router::new()
         .route("/sandbox/provider/log", get(show))
+        .route("/sandbox/provider/log/wait", get(wait))
         .route("/sandbox/provider/log/clear", post(clear))
 }
 
@@ -141,15 +159,32 @@ async fn show(State(provider): State<Provider>, Query(Since { since }): Query<Si
         .cloned()
         .collect();
     Json(View {
-        counters: state.log.counters,
+        counters: state.log.totals(),
         events,
     })
     .into_response()
 }
 
+/// `?counter=refreshes&reaches=2` answers when that total is reached.
+async fn wait(State(provider): State<Provider>, Query(awaited): Query<Awaited>) -> StatusCode {
+    let mut totals = provider.state().log.counters.subscribe();
+    let total = |totals: &Counters| {
+        let totals = serde_json::to_value(totals).unwrap_or_default();
+        totals.get(&awaited.counter).and_then(Value::as_u64)
+    };
+    if total(&totals.borrow_and_update()).is_none() {
+        return StatusCode::BAD_REQUEST;
+    }
+    let reached = totals.wait_for(|totals| total(totals) >= Some(awaited.reaches));
+    match reached.await {
+        Ok(_) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 async fn clear(State(provider): State<Provider>) -> StatusCode {
     let mut state = provider.state();
     state.log.events.clear();
-    state.log.counters = Counters::default();
+    state.log.count(|totals| *totals = Counters::default());
     StatusCode::NO_CONTENT
 }

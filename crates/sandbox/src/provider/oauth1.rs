@@ -4,7 +4,7 @@
 
 mod signature;
 
-use super::{Provider, State as ProviderState, USERS, User, log::Event};
+use super::{Provider, State as ProviderState, USERS, User, authorize::Answer, log::Event};
 use crate::pages::{page, problem};
 use askama::Template;
 use axum::{
@@ -163,7 +163,7 @@ async fn request_token(State(provider): State<Provider>, request: Request) -> Re
         expires_at: now.plus(TEMPORARY_LIFETIME),
     };
     flows.insert(token.clone(), flow);
-    state.log.counters.temporary_credentials += 1;
+    state.log.count(|total| total.temporary_credentials += 1);
     let event = Event::new("oauth1.begun").client(&client_id).token(&token);
     state.log.add(now, event);
     form_answer(&[
@@ -183,16 +183,6 @@ struct Params {
     /// Comma between them.
     #[serde(default)]
     scope: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Answer {
-    #[serde(flatten)]
-    params: Params,
-    #[serde(default)]
-    user: String,
-    #[serde(default)]
-    decision: String,
 }
 
 #[derive(Template)]
@@ -241,7 +231,7 @@ fn unknown() -> Response {
     problem(StatusCode::BAD_REQUEST, "Unknown request", text)
 }
 
-async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer>) -> Response {
+async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer<Params>>) -> Response {
     let verifier = provider.random("sp1v_");
     let now = provider.now();
     let mut state = provider.state();
@@ -252,7 +242,7 @@ async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer>) ->
     };
     if answer.decision != "allow" {
         state.oauth1.temporary.remove(&token);
-        state.log.counters.denials += 1;
+        state.log.count(|total| total.denials += 1);
         return back(
             callback,
             &[
@@ -273,7 +263,7 @@ async fn answer(State(provider): State<Provider>, Form(answer): Form<Answer>) ->
     let event = Event::new("oauth1.consented")
         .client(&flow.client_id)
         .subject(user.subject);
-    state.log.counters.consents += 1;
+    state.log.count(|total| total.consents += 1);
     state.log.add(now, event);
     back(
         callback,
@@ -322,7 +312,7 @@ async fn access_token(State(provider): State<Provider>, request: Request) -> Res
         scope: flow.scope,
     };
     state.oauth1.tokens.insert(token.clone(), entry);
-    state.log.counters.oauth1_tokens += 1;
+    state.log.count(|total| total.oauth1_tokens += 1);
     state.log.add(now, event);
     form_answer(&[("oauth_token", &token), ("oauth_token_secret", &secret)])
 }

@@ -68,8 +68,8 @@ pub(crate) fn router() -> Router<Provider> {
 
 async fn token(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Response {
     let chaos = {
-        let mut state = provider.state();
-        state.log.counters.token_requests += 1;
+        let state = provider.state();
+        state.log.count(|total| total.token_requests += 1);
         state.chaos.clone()
     };
     if chaos.token_delay_ms > 0 {
@@ -78,7 +78,7 @@ async fn token(State(provider): State<Provider>, headers: HeaderMap, body: Bytes
     let now = provider.now();
     let mut state = provider.state();
     if let Some(fault) = state.chaos.take_token_fault() {
-        state.log.counters.token_faults += 1;
+        state.log.count(|total| total.token_faults += 1);
         state
             .log
             .add(now, Event::new("token.fault").detail(format!("{fault:?}")));
@@ -120,7 +120,7 @@ fn answer(
             );
             let family =
                 redeemed.map_err(|refused| refuse(provider, state, &client, code, &refused))?;
-            state.log.counters.code_exchanges += 1;
+            state.log.count(|total| total.code_exchanges += 1);
             Ok(issue(provider, state, &family, "code.redeemed", true))
         }
         Some("refresh_token") => {
@@ -134,7 +134,7 @@ fn answer(
                 .refresh(token, &client.client_id, field("scope"), rules);
             let family =
                 used.map_err(|refused| refuse(provider, state, &client, token, &refused))?;
-            state.log.counters.refreshes += 1;
+            state.log.count(|total| total.refreshes += 1);
             Ok(issue(
                 provider,
                 state,
@@ -153,7 +153,7 @@ fn answer(
             let (expires_at, answer) = lifetime(provider, state, &token);
             let access = Access::of_client(&client.client_id, scope, expires_at);
             state.grants.add_access(&token, access, provider.now());
-            state.log.counters.client_credentials += 1;
+            state.log.count(|total| total.client_credentials += 1);
             let event = Event::new("client_credentials.issued")
                 .client(&client.client_id)
                 .token(&token);
@@ -229,7 +229,7 @@ fn refuse(
 ) -> Refusal {
     let now = provider.now();
     if refused.reuse {
-        state.log.counters.reuse_detections += 1;
+        state.log.count(|total| total.reuse_detections += 1);
         state.log.add(
             now,
             Event::new("token.reused")
@@ -238,7 +238,7 @@ fn refuse(
         );
     }
     if let Some(family) = refused.revoked {
-        state.log.counters.revoked_families += 1;
+        state.log.count(|total| total.revoked_families += 1);
         state.log.add(
             now,
             Event::new("family.revoked")
@@ -270,7 +270,7 @@ async fn revoke(State(provider): State<Provider>, headers: HeaderMap, body: Byte
             .token(token),
     );
     if let Some(family) = revoked {
-        state.log.counters.revoked_families += 1;
+        state.log.count(|total| total.revoked_families += 1);
         state.log.add(
             now,
             Event::new("family.revoked")
