@@ -1,24 +1,18 @@
 //! The configuration: a TOML file, overridden by `KEYSTEAD_` environment variables.
 
-use anyhow::{Result, bail};
-use figment::{
-    Figment,
-    providers::{Env, Format, Toml},
-};
+mod read;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::{read::load, rules::warnings};
+
 use ipnet::IpNet;
-use keystead_identity::{BaseUrl, MIN_ROTATION_INTERVAL};
-use keystead_net::HostPattern;
-use serde::Deserialize;
-use std::{
-    fmt,
-    net::SocketAddr,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Everything an operator can set.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
@@ -39,7 +33,7 @@ pub(crate) struct Config {
 }
 
 /// Where the server listens and what it is called.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     /// Public origin, for example `https://auth.example.com`.
@@ -67,10 +61,11 @@ pub(crate) struct Server {
 }
 
 /// The database.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Database {
     /// `sqlite:/path/to/file` or `postgres://…`.
+    #[serde(serialize_with = "without_secrets")]
     pub(crate) url: String,
     /// Connections per node (PostgreSQL).
     #[serde(default = "default_connections")]
@@ -90,19 +85,43 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A URL without user and password.
+/// Query parameters of a database URL that hold no secret; `password` is one that does.
+const SHOWN_PARAMETERS: [&str; 2] = ["sslmode", "sslrootcert"];
+
+/// A URL without user and password, wherever they are in it.
 pub(crate) fn shown_url(url: &str) -> String {
-    match url
-        .split_once("://")
-        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
-    {
-        Some((scheme, (_, host))) => format!("{scheme}://…@{host}"),
-        None => url.to_owned(),
-    }
+    let (front, rest) = match url.split_once("://") {
+        None => return url.to_owned(),
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((_, rest)) => (format!("{scheme}://…@"), rest),
+            None => (format!("{scheme}://"), rest),
+        },
+    };
+    let Some((place, query)) = rest.split_once('?') else {
+        return front + rest;
+    };
+    let shown = query.split('&').map(|pair| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        if SHOWN_PARAMETERS.contains(&name) {
+            pair.to_owned()
+        } else {
+            format!("{name}=…")
+        }
+    });
+    format!("{front}{place}?{}", shown.collect::<Vec<_>>().join("&"))
+}
+
+fn without_secrets<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&shown_url(url))
+}
+
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn optional_without_secrets<S: Serializer>(url: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    url.as_deref().map(shown_url).serialize(to)
 }
 
 /// Where the root key comes from: exactly one of the three.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RootKeySource {
     /// File with 32 bytes in base64 or hex, readable by the server alone.
@@ -114,7 +133,7 @@ pub(crate) struct RootKeySource {
 }
 
 /// What the server itself may reach.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Outbound {
     /// Private networks that connectors may reach, as CIDR.
@@ -129,11 +148,12 @@ pub(crate) struct Outbound {
 }
 
 /// How mail leaves.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mail {
     /// SMTP server: `smtps://user:password@host`, `smtp://…` (STARTTLS) or `smtp+plain://…` (a
     /// relay on this machine). Without it mails are written to `folder`.
+    #[serde(serialize_with = "optional_without_secrets")]
     pub(crate) smtp_url: Option<String>,
     /// Sender address.
     pub(crate) from: Option<String>,
@@ -152,7 +172,7 @@ impl fmt::Debug for Mail {
 }
 
 /// What may be done in a minute, on each node; 0 is unlimited (DB-242).
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_field_names, reason = "the names are the settings")]
 pub(crate) struct Limits {
@@ -201,7 +221,7 @@ impl Limits {
 }
 
 /// How long records are kept, in days; 0 for ever (DB-250).
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Retention {
     /// Events, whether they were handed on or not.
@@ -220,7 +240,7 @@ impl Default for Retention {
 }
 
 /// Keys that sign access tokens.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SigningKeys {
     /// Days a key signs before the next one does; 0 for ever (MC-313).
@@ -240,7 +260,7 @@ pub(crate) fn days(count: u32) -> Option<Duration> {
 }
 
 /// Values of the first start; never applied again (DB-002).
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Seed {
     /// E-mail of the first dashboard member.
@@ -267,214 +287,4 @@ const fn default_drain() -> u64 {
 
 const fn default_connections() -> u32 {
     16
-}
-
-/// Reads the file (when given) and the environment, and checks what can be checked alone.
-///
-/// Every mistake is reported, not only the first.
-pub(crate) fn load(path: Option<&Path>) -> Result<Config> {
-    let mut figment = Figment::new();
-    if let Some(path) = path {
-        if !path.is_file() {
-            bail!("the configuration file {} does not exist", path.display());
-        }
-        figment = figment.merge(Toml::file(path));
-    }
-    // Other variables of ours have no double underscore.
-    let variables = Env::prefixed("KEYSTEAD_")
-        .filter(|name| name.as_str().contains("__"))
-        .split("__");
-    read(&figment.merge(variables))
-}
-
-fn read(figment: &Figment) -> Result<Config> {
-    let config: Config = match figment.extract() {
-        Ok(config) => config,
-        Err(error) => {
-            let found: Vec<String> = error.into_iter().map(|one| one.to_string()).collect();
-            bail!("the configuration is wrong: {}", found.join("; "));
-        }
-    };
-    let problems = problems(&config);
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        bail!("the configuration is wrong: {}", problems.join("; "));
-    }
-}
-
-fn problems(config: &Config) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut say = |text: &str| found.push(text.to_owned());
-    if BaseUrl::parse(&config.server.public_url).is_err() {
-        say("server.public_url must be an origin such as https://auth.example.com");
-    }
-    if config.server.tls_certificate.is_some() != config.server.tls_key.is_some() {
-        say("set both server.tls_certificate and server.tls_key, or neither");
-    }
-    let key = &config.root_key;
-    let sources = [
-        key.file.is_some(),
-        key.environment.is_some(),
-        key.systemd_credential.is_some(),
-    ];
-    if sources.iter().filter(|given| **given).count() != 1 {
-        say(
-            "set exactly one of root_key.file, root_key.environment and root_key.systemd_credential",
-        );
-    }
-    let schemes = ["sqlite:", "postgres://", "postgresql://"];
-    if !schemes
-        .iter()
-        .any(|scheme| config.database.url.starts_with(scheme))
-    {
-        say("database.url must start with sqlite: or postgres://");
-    }
-    if config.database.max_connections == 0 {
-        say("database.max_connections must be at least 1");
-    }
-    if days(config.signing_keys.rotation_days).is_some_and(|every| every < MIN_ROTATION_INTERVAL) {
-        say(
-            "signing_keys.rotation_days must be at least 7, or 0 for never: clients that read the key set once have to be restarted between two rotations",
-        );
-    }
-    for host in &config.outbound.allowed_hosts {
-        if host.parse::<HostPattern>().is_err() {
-            say(&format!(
-                "outbound.allowed_hosts: `{host}` is not a host name, with or without *. in front"
-            ));
-        }
-    }
-    if let Some(url) = &config.mail.smtp_url {
-        if crate::mail::settings(url, "").is_none() {
-            say("mail.smtp_url must look like smtps://user:password@mail.example.com");
-        }
-        if config.mail.from.is_none() {
-            say("mail.from is needed with mail.smtp_url");
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::{Fallback, SECTIONS};
-    use std::collections::BTreeSet;
-
-    fn parse(text: &str) -> Result<Config> {
-        read(&Figment::new().merge(Toml::string(text)))
-    }
-
-    const GOOD: &str = r#"
-        [server]
-        public_url = "https://auth.example.com"
-        [database]
-        url = "sqlite:/var/lib/keystead/keystead.db"
-        [root_key]
-        file = "/etc/keystead/root.key"
-    "#;
-
-    /// Part of DB-201
-    #[test]
-    fn a_small_file_is_enough() {
-        let config = parse(GOOD).unwrap();
-        assert_eq!(config.server.drain_seconds, 30);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (from, to, part) in [
-            ("https://auth.example.com", "auth.example.com", "public_url"),
-            ("sqlite:", "mysql:", "database.url"),
-            ("file =", "fil =", "fil"),
-            (
-                "[database]",
-                "[signing_keys]\nrotation_days = 6\n[database]",
-                "rotation_days",
-            ),
-            ("file = \"/etc/keystead/root.key\"", "", "exactly one"),
-        ] {
-            let error = parse(&GOOD.replace(from, to)).unwrap_err();
-            assert!(format!("{error:#}").contains(part), "{error:#}");
-        }
-    }
-
-    /// The names that a table takes, as the reader itself knows them.
-    fn names(table: &str) -> BTreeSet<&'static str> {
-        let header = format!("[{table}]");
-        let more = format!("{header}\nno_such_setting = 1\n");
-        let text = if GOOD.contains(&header) {
-            GOOD.replace(&header, &more)
-        } else {
-            format!("{GOOD}\n{more}")
-        };
-        let figment = Figment::new().merge(Toml::string(&text));
-        let error = figment.extract::<Config>().unwrap_err();
-        let Some(figment::error::Kind::UnknownField(_, known)) =
-            error.into_iter().map(|one| one.kind).next()
-        else {
-            panic!("[{table}] takes anything")
-        };
-        known.iter().copied().collect()
-    }
-
-    /// The reference of the settings is complete, and true about what holds when one is not set.
-    #[test]
-    fn the_reference_names_every_setting_and_its_default() {
-        let sections: BTreeSet<&str> = SECTIONS.iter().map(|section| section.name).collect();
-        let known = names("no_such_table");
-        assert_eq!(sections, known);
-        let mut text = GOOD.to_owned();
-        for section in SECTIONS {
-            let settings = section.settings.iter().map(|setting| setting.name);
-            assert_eq!(
-                settings.collect::<BTreeSet<_>>(),
-                names(section.name),
-                "{}",
-                section.name
-            );
-            let mut lines = vec![format!("[{}]", section.name)];
-            for setting in section.settings {
-                if let Fallback::Value(value) = setting.default {
-                    lines.push(format!("{} = {value}\n", setting.name));
-                }
-            }
-            let lines = lines.join("\n");
-            let header = format!("[{}]", section.name);
-            text = if text.contains(&header) {
-                text.replace(&header, &lines)
-            } else {
-                format!("{text}\n{lines}")
-            };
-        }
-        let (spelt_out, short) = (parse(&text).unwrap(), parse(GOOD).unwrap());
-        assert_eq!(format!("{spelt_out:?}"), format!("{short:?}"));
-    }
-
-    #[test]
-    fn every_mistake_is_named_at_once() {
-        let text = GOOD
-            .replace("https://auth", "auth")
-            .replace("sqlite:", "mysql:");
-        let error = parse(&text).unwrap_err().to_string();
-        assert!(
-            error.contains("public_url") && error.contains("database.url"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn no_password_is_shown() {
-        let text = GOOD.replace(
-            "sqlite:/var/lib/keystead/keystead.db",
-            "postgres://u:hunter2@h:5432/d",
-        ) + "[mail]\nsmtp_url = \"smtps://u:hunter2@mail.test\"\nfrom = \"a@b.test\"";
-        let shown = format!("{:?}", parse(&text).unwrap());
-        assert!(
-            shown.contains("postgres://…@h:5432/d") && shown.contains("smtps://…@mail.test"),
-            "{shown}"
-        );
-        assert!(!shown.contains("hunter2"));
-    }
 }

@@ -1,30 +1,56 @@
 //! `keystead config check`.
 
-use crate::{cli::ConfigArgs, config, database, tell};
+use crate::{
+    cli::ConfigArgs,
+    config::{self, Config},
+    database, tell,
+};
+use anyhow::{Context, Result};
+use serde_json::Value;
 use std::process::ExitCode;
 
 /// Reads the configuration and prints it without secrets, or every mistake in it.
 pub(crate) fn run(args: &ConfigArgs) -> ExitCode {
-    match config::load(args.config.as_deref()) {
-        Ok(config) => {
-            tell::line(format!("{config:#?}"));
-            match database::transport(&config.database.url) {
-                Ok(Some(found)) => {
-                    let text = database::transport_text(found);
-                    tell::line(format!("connection to PostgreSQL: {text}"));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tell::error(&error);
-                    return ExitCode::FAILURE;
-                }
-            }
-            tell::line("the configuration is complete");
-            ExitCode::SUCCESS
-        }
+    match check(args) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell::error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn check(args: &ConfigArgs) -> Result<()> {
+    let config = config::load(args.config.as_deref())?;
+    let transport = database::transport(&config.database.url)?;
+    tell::line(as_toml(&config)?);
+    if let Some(found) = transport {
+        let text = database::transport_text(found);
+        tell::line(format!("connection to PostgreSQL: {text}"));
+    }
+    for remark in config::warnings(&config) {
+        tell::line(format!("warning: {} {}", remark.setting, remark.text));
+    }
+    tell::line("the configuration is complete");
+    Ok(())
+}
+
+/// What holds, as it would be written in the file. Text, numbers and lists look alike in JSON and in
+/// TOML.
+fn as_toml(config: &Config) -> Result<String> {
+    let config = serde_json::to_value(config).context("show the configuration")?;
+    let mut text = String::new();
+    for (section, settings) in config.as_object().into_iter().flatten() {
+        let set = settings.as_object().into_iter().flatten();
+        let set: Vec<_> = set.filter(|(_, value)| **value != Value::Null).collect();
+        if set.is_empty() {
+            continue;
+        }
+        text.extend(["[", section, "]\n"]);
+        for (name, value) in set {
+            text.extend([name, " = ", &value.to_string(), "\n"]);
+        }
+        text.push('\n');
+    }
+    Ok(text)
 }

@@ -39,9 +39,17 @@ pub(crate) async fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     match config::load(args.config.as_deref()) {
         Ok(config) => {
             report.add("configuration", Good("complete".to_owned()));
+            for remark in config::warnings(&config) {
+                let text = format!("{} {}", remark.setting, remark.text);
+                report.add("configuration", Warning(text));
+            }
             check(&config, &mut report).await;
         }
-        Err(error) => report.add("configuration", Broken(format!("{error:#}"))),
+        Err(error) => {
+            // One check is one line.
+            let text = format!("{error:#}").replace("\n  ", " ");
+            report.add("configuration", Broken(text));
+        }
     }
     Ok(if report.is_broken {
         ExitCode::FAILURE
@@ -216,7 +224,7 @@ async fn public_address(config: &Config) -> Finding {
         return Broken("server.public_url is not an origin".to_owned());
     };
     if !url.is_https() {
-        return Warning("http: cookies and tokens can be read on the way; use https".to_owned());
+        return Good("on this machine only".to_owned());
     }
     match timeout(NETWORK_TIMEOUT, lookup_host((url.host(), 443))).await {
         Ok(Ok(_)) => Good(format!("{} has an address", url.host())),

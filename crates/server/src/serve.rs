@@ -25,6 +25,14 @@ use tokio::net::TcpListener;
 pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let config = config::load(args.config.as_deref())?;
     logging::start(LogFormat::Json);
+    for remark in config::warnings(&config) {
+        tracing::warn!(
+            setting = remark.setting,
+            "{} {}",
+            remark.setting,
+            remark.text
+        );
+    }
     let root_key = root_key::load(&config.root_key)?;
     let base_url = BaseUrl::parse(&config.server.public_url)?;
     let url = base_url.to_string();

@@ -45,7 +45,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             set(
                 "public_url",
                 Required,
-                "public origin, as clients and browsers see it; it is the issuer of tokens and part of every redirect URI",
+                "public origin, as clients and browsers see it; it is the issuer of tokens and part of every redirect URI. http only for localhost",
             ),
             set(
                 "listen",

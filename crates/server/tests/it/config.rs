@@ -28,12 +28,182 @@ fn check(text: &str, variables: &[(&str, &str)]) -> (bool, String) {
 fn a_good_configuration_is_shown_without_its_secrets() {
     let (good, text) = check(GOOD, &[("KEYSTEAD_SERVER__DRAIN_SECONDS", "7")]);
     assert!(good, "{text}");
-    assert!(text.contains("drain_seconds: 7"), "{text}");
+    assert!(text.contains("drain_seconds = 7"), "{text}");
     assert!(
         text.contains("db.example.com") && text.contains("mail.example.com"),
         "{text}"
     );
     assert!(!text.contains("hunter2"), "{text}");
+    // What is printed is a file like the one that was read.
+    let printed = text.split("connection to").next().unwrap();
+    let again = printed.replace("postgres://…@", "postgres://");
+    let (good, text) = check(&again.replace("smtps://…@", "smtps://"), &[]);
+    assert!(good, "{text}");
+}
+
+/// SECURITY: `postgres://` takes a password in its query too.
+#[test]
+fn a_password_in_the_query_of_a_url_is_not_shown() {
+    let text = GOOD.replace(
+        "keystead:hunter2@db.example.com/keystead",
+        "db.example.com/keystead?password=hunter2&sslmode=verify-full",
+    );
+    let (good, text) = check(&text, &[]);
+    assert!(good && text.contains("sslmode=verify-full"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+/// A mistake is told with the name from the file, file and line or variable, in words.
+#[test]
+fn mistakes_are_told_with_their_place() {
+    for (from, to, told) in [
+        (
+            "[database]",
+            "[databse]",
+            "keystead.toml:4: databse does not exist; there are server, database, ",
+        ),
+        (
+            "public_url =",
+            "publicurl =",
+            "keystead.toml:3: server.publicurl does not exist; there are public_url, ",
+        ),
+        (
+            "public_url =",
+            "# ",
+            "keystead.toml:2: server.public_url is missing",
+        ),
+        (
+            "[database]",
+            "drain_seconds = \"long\"\n[database]",
+            "keystead.toml:4: server.drain_seconds must be a whole number from 0, not this text",
+        ),
+        (
+            "[database]",
+            "drain_seconds = -1\n[database]",
+            "keystead.toml:4: server.drain_seconds must be a whole number from 0, not this number",
+        ),
+        (
+            "[database]",
+            "listen = \"nowhere\"\n[database]",
+            "keystead.toml:4: server.listen cannot be used: invalid socket address syntax",
+        ),
+        (
+            "from =",
+            "folder = 1\nfrom =",
+            "keystead.toml:10: mail.folder must be a path in quotes, not this number",
+        ),
+        (
+            "https://auth",
+            "auth",
+            "keystead.toml:3: server.public_url must be an origin",
+        ),
+        (
+            "smtps:",
+            "smpts:",
+            "keystead.toml:9: mail.smtp_url must look like",
+        ),
+        (
+            "hunter2@db.example.com/keystead\"",
+            "hunter2@db.example.com/keystead",
+            "keystead.toml:5: this is not TOML: invalid basic string",
+        ),
+        ("[mail]", "[server]", "keystead.toml:8: this is not TOML: "),
+    ] {
+        let (good, said) = check(&GOOD.replacen(from, to, 1), &[]);
+        assert!(!good && said.contains(told), "{told} is not in: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        // Nothing of Rust: no types, no structs, no variants.
+        for word in ["u64", "struct", "default.", "Some("] {
+            assert!(!said.contains(word), "{word} in: {said}");
+        }
+    }
+    let (good, said) = check(GOOD, &[("KEYSTEAD_SERVER__DRAIN_SECONDS", "long")]);
+    let told = "environment variable KEYSTEAD_SERVER__DRAIN_SECONDS: server.drain_seconds must be";
+    assert!(!good && said.contains(told), "{said}");
+}
+
+/// SECURITY: tokens and sessions never cross a network over http.
+#[test]
+fn http_is_for_this_machine_only() {
+    for (host, good) in [
+        ("localhost:8080", true),
+        ("app.localhost", true),
+        ("127.0.0.1:1", true),
+        ("[::1]:8080", true),
+        ("auth.example.com", false),
+        ("10.0.0.1", false),
+        ("0.0.0.0", false),
+        ("localhost.example.com", false),
+    ] {
+        let text = GOOD.replace("https://auth.example.com", &format!("http://{host}"));
+        let (accepted, said) = check(&text, &[]);
+        assert_eq!(accepted, good, "{host}: {said}");
+        assert!(
+            good || said.contains("server.public_url must begin with https://"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_opens_the_server_is_refused_or_warned_of() {
+    for (line, good, told) in [
+        (
+            "trusted_proxies = [\"0.0.0.0/0\"]",
+            false,
+            "server.trusted_proxies must not name all addresses",
+        ),
+        (
+            "trusted_proxies = [\"::/0\"]",
+            false,
+            "server.trusted_proxies must not name all addresses",
+        ),
+        (
+            "listen = \"127.0.0.1:9443\"",
+            false,
+            "server.admin_listen must differ from server.listen",
+        ),
+        (
+            "admin_listen = \"0.0.0.0:9443\"",
+            true,
+            "warning: server.admin_listen is on all addresses",
+        ),
+        (
+            "admin_listen = \"[::]:9443\"",
+            true,
+            "warning: server.admin_listen is on all addresses",
+        ),
+        (
+            "listen = \"0.0.0.0:8443\"",
+            true,
+            "warning: server.listen is on all addresses without TLS",
+        ),
+        (
+            "[outbound]\nallowed_networks = [\"0.0.0.0/0\"]",
+            true,
+            "warning: outbound.allowed_networks names all addresses",
+        ),
+        (
+            "[seed]\nadmin_email = \"ada\"",
+            false,
+            "seed.admin_email must be an e-mail address",
+        ),
+    ] {
+        let (accepted, said) = check(
+            &GOOD.replace("[database]", &format!("{line}\n[database]")),
+            &[],
+        );
+        assert_eq!(accepted, good, "{line}: {said}");
+        assert!(said.contains(told), "{line}: {said}");
+    }
+    let text = GOOD.replace("smtps:", "smtp+plain:");
+    let (good, said) = check(&text, &[]);
+    assert!(
+        good && said.contains("warning: mail.smtp_url sends sign-in codes unencrypted"),
+        "{said}"
+    );
+    let (_, said) = check(&text.replace("mail.example.com", "localhost"), &[]);
+    assert!(!said.contains("warning: mail"), "{said}");
 }
 
 /// Part of DB-205: a weak connection to PostgreSQL does not go unnoticed.

@@ -1,0 +1,130 @@
+use super::{
+    Config,
+    read::{File, extract},
+};
+use crate::settings::{Fallback, SECTIONS};
+use anyhow::Result;
+use figment::{
+    Figment,
+    providers::{Format, Toml},
+};
+use std::collections::BTreeSet;
+
+fn parse(text: &str) -> Result<Config> {
+    extract(
+        Figment::new(),
+        Some(&File::of("keystead.toml".into(), text)?),
+    )
+}
+
+const GOOD: &str = r#"
+    [server]
+    public_url = "https://auth.example.com"
+    [database]
+    url = "sqlite:/var/lib/keystead/keystead.db"
+    [root_key]
+    file = "/etc/keystead/root.key"
+"#;
+
+/// Part of DB-201
+#[test]
+fn a_small_file_is_enough() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.server.drain_seconds, 30);
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (from, to, part) in [
+        ("https://auth.example.com", "auth.example.com", "public_url"),
+        ("sqlite:", "mysql:", "database.url"),
+        ("file =", "fil =", "fil"),
+        (
+            "[database]",
+            "[signing_keys]\nrotation_days = 6\n[database]",
+            "rotation_days",
+        ),
+        ("file = \"/etc/keystead/root.key\"", "", "exactly one"),
+    ] {
+        let error = parse(&GOOD.replace(from, to)).unwrap_err();
+        assert!(format!("{error:#}").contains(part), "{error:#}");
+    }
+}
+
+/// The names that a table takes, as the reader itself knows them.
+fn names(table: &str) -> BTreeSet<&'static str> {
+    let header = format!("[{table}]");
+    let more = format!("{header}\nno_such_setting = 1\n");
+    let text = if GOOD.contains(&header) {
+        GOOD.replace(&header, &more)
+    } else {
+        format!("{GOOD}\n{more}")
+    };
+    let figment = Figment::new().merge(Toml::string(&text));
+    let error = figment.extract::<Config>().unwrap_err();
+    let Some(figment::error::Kind::UnknownField(_, known)) =
+        error.into_iter().map(|one| one.kind).next()
+    else {
+        panic!("[{table}] takes anything")
+    };
+    known.iter().copied().collect()
+}
+
+/// The reference of the settings is complete, and true about what holds when one is not set.
+#[test]
+fn the_reference_names_every_setting_and_its_default() {
+    let sections: BTreeSet<&str> = SECTIONS.iter().map(|section| section.name).collect();
+    let known = names("no_such_table");
+    assert_eq!(sections, known);
+    let mut text = GOOD.to_owned();
+    for section in SECTIONS {
+        let settings = section.settings.iter().map(|setting| setting.name);
+        assert_eq!(
+            settings.collect::<BTreeSet<_>>(),
+            names(section.name),
+            "{}",
+            section.name
+        );
+        let mut lines = vec![format!("[{}]", section.name)];
+        for setting in section.settings {
+            if let Fallback::Value(value) = setting.default {
+                lines.push(format!("{} = {value}\n", setting.name));
+            }
+        }
+        let lines = lines.join("\n");
+        let header = format!("[{}]", section.name);
+        text = if text.contains(&header) {
+            text.replace(&header, &lines)
+        } else {
+            format!("{text}\n{lines}")
+        };
+    }
+    let (spelt_out, short) = (parse(&text).unwrap(), parse(GOOD).unwrap());
+    assert_eq!(format!("{spelt_out:?}"), format!("{short:?}"));
+}
+
+#[test]
+fn every_mistake_is_named_at_once() {
+    let text = GOOD
+        .replace("https://auth", "auth")
+        .replace("sqlite:", "mysql:");
+    let error = parse(&text).unwrap_err().to_string();
+    assert!(
+        error.contains("public_url") && error.contains("database.url"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_password_is_shown() {
+    let text = GOOD.replace(
+        "sqlite:/var/lib/keystead/keystead.db",
+        "postgres://u:hunter2@h:5432/d",
+    ) + "[mail]\nsmtp_url = \"smtps://u:hunter2@mail.test\"\nfrom = \"a@b.test\"";
+    let shown = format!("{:?}", parse(&text).unwrap());
+    assert!(
+        shown.contains("postgres://…@h:5432/d") && shown.contains("smtps://…@mail.test"),
+        "{shown}"
+    );
+    assert!(!shown.contains("hunter2"));
+}
