@@ -178,6 +178,7 @@ folder = "$folder/mail"
 [seed]
 admin_email = "bench@example.test"
 TOML
+  chmod 600 "$folder/bench.toml"
   url="http://127.0.0.1:$port"
   mkdir -p "$folder/mail"
   serve_command=("$KEYSTEAD_BIN" serve --config "$folder/bench.toml")

@@ -3,7 +3,7 @@
 use crate::{
     cli::ConfigArgs,
     config::{self, Config},
-    database, tell,
+    database, private_file, tell,
 };
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -30,6 +30,15 @@ fn check(args: &ConfigArgs) -> Result<()> {
     }
     for remark in config::warnings(&config) {
         tell::line(format!("warning: {} {}", remark.setting, remark.text));
+    }
+    // Files may be checked before they are where the server reads them, so this is no failure here.
+    let open = args.config.as_deref();
+    let open = [
+        open.and_then(private_file::of_configuration),
+        private_file::of_root_key(&config),
+    ];
+    for text in open.into_iter().flatten() {
+        tell::line(format!("warning: serve will not start: {text}"));
     }
     tell::line("the configuration is complete");
     Ok(())

@@ -4,13 +4,13 @@ use crate::{
     cli::ConfigArgs,
     clock::SystemClock,
     config::{self, Config},
-    database, mail, root_key, serve, tell,
+    database, mail, private_file, root_key, serve, tell,
 };
 use keystead_crypto::RootKey;
 use keystead_identity::BaseUrl;
 use keystead_store::{Db, PostgresTransport, installation};
 use keystead_types::{Clock, Timestamp};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, time::Duration};
+use std::{fs, path::Path, process::ExitCode, time::Duration};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -38,7 +38,10 @@ pub(crate) async fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let mut report = Report { is_broken: false };
     match config::load(args.config.as_deref()) {
         Ok(config) => {
-            report.add("configuration", Good("complete".to_owned()));
+            let open = args.config.as_deref();
+            let open = open.and_then(private_file::of_configuration);
+            let complete = Good("complete".to_owned());
+            report.add("configuration", open.map_or(complete, Broken));
             for remark in config::warnings(&config) {
                 let text = format!("{} {}", remark.setting, remark.text);
                 report.add("configuration", Warning(text));
@@ -117,18 +120,8 @@ fn root_key_finding(config: &Config, key: Result<&RootKey, &anyhow::Error>) -> F
     if let Err(error) = key {
         return Broken(format!("{error:#}"));
     }
-    match &config.root_key.file {
-        Some(path) if is_open(path) => Warning(format!(
-            "{} can be read by other users: chmod 600 {}",
-            path.display(),
-            path.display()
-        )),
-        _ => Good("readable; keep a copy outside this machine".to_owned()),
-    }
-}
-
-fn is_open(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+    let readable = Good("readable; keep a copy outside this machine".to_owned());
+    private_file::of_root_key(config).map_or(readable, Broken)
 }
 
 /// `None` for a file.

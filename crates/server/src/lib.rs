@@ -20,6 +20,7 @@ mod logging;
 mod mail;
 mod migrate;
 mod operator;
+mod private_file;
 pub mod reference;
 mod root_key;
 mod routes;

@@ -7,7 +7,7 @@ use crate::{
     config::{self, Config},
     database, installation,
     logging::{self, LogFormat},
-    mail, root_key, run, tell, wiring,
+    mail, private_file, root_key, run, tell, wiring,
 };
 use anyhow::{Context as _, Result, bail};
 use keystead_gateway::{
@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 /// Serves until stopped.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let config = config::load(args.config.as_deref())?;
+    private_file::require_closed(args.config.as_deref(), &config)?;
     logging::start(LogFormat::Json);
     for remark in config::warnings(&config) {
         tracing::warn!(

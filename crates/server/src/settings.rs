@@ -107,7 +107,11 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "root_key",
         about: "Exactly one of the three. The key is 32 bytes in base64 or hex: `openssl rand -base64 32` makes one.",
         settings: &[
-            set("file", Absent, "file that only the server can read"),
+            set(
+                "file",
+                Absent,
+                "file that only the server can read: mode 600, or 640 when it belongs to root. `serve` refuses others",
+            ),
             set("environment", Absent, "name of an environment variable"),
             set(
                 "systemd_credential",

@@ -13,5 +13,6 @@ mod connect;
 mod dev;
 mod limits;
 mod operator;
+mod private_files;
 mod process;
 mod serve;

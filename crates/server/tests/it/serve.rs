@@ -2,9 +2,10 @@ use crate::process::{Running, client, command, output, said};
 use keystead_store::{DatabaseConfig, Engine};
 use keystead_testkit::engines::{TestDb, run_on};
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read, Write},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -32,8 +33,13 @@ impl Site {
             at("mail"),
         );
         let config = folder.path().join("keystead.toml");
-        fs::write(&config, text).unwrap();
-        fs::write(folder.path().join("root.key"), "ab".repeat(31) + "cd").unwrap();
+        for (path, text) in [
+            (config.clone(), text),
+            (folder.path().join("root.key"), "ab".repeat(31) + "cd"),
+        ] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        }
         Self { folder, config }
     }
 
