@@ -1,13 +1,8 @@
 //! `keystead backup` and `keystead restore`.
 
-use crate::{
-    cli::ConfigArgs,
-    clock::SystemClock,
-    config::{self, Config},
-    database, root_key, tell,
-};
+use crate::{cli::ConfigArgs, clock::SystemClock, config, database, root_key, tell};
 use anyhow::{Context, Result, bail};
-use keystead_store::{Db, backup, installation};
+use keystead_store::backup;
 use keystead_types::Clock;
 use std::path::Path;
 
@@ -39,28 +34,24 @@ pub(crate) async fn create(args: &ConfigArgs, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Restores a backup into an empty database and checks that the root key belongs to it.
+/// Restores a backup into an empty database. Nothing is made or written before the file is known to
+/// be whole and the root key to be the one that its secrets were sealed under.
 pub(crate) async fn restore(args: &ConfigArgs, from: &Path) -> Result<()> {
     let config = config::load(args.config.as_deref())?;
+    let key = root_key::load(&config.root_key)?;
     let contents = backup::verify(from).await?;
+    let fingerprint = backup::root_key_fingerprint(from).await?;
+    if fingerprint.is_some_and(|needed| !key.has_fingerprint(&needed)) {
+        bail!(
+            "nothing was restored, because the configured root key is not the one the backup was written under: \
+             put that key in place and restore again"
+        );
+    }
     let opened = database::open_alone(&database::config(&config.database)).await?;
     backup::restore(&opened.db, from).await?;
     database::migrate(&opened.db).await?;
-    let fits = root_key_fits(&config, &opened.db).await?;
     opened.db.close().await;
     let rows: u64 = contents.tables.iter().map(|(_, rows)| rows).sum();
     tell::line(format!("restored {rows} rows"));
-    if !fits {
-        bail!(
-            "the data is restored, but the configured root key is not the one it was written under: \
-             put the right key in place before starting the server"
-        );
-    }
     Ok(())
-}
-
-async fn root_key_fits(config: &Config, db: &Db) -> Result<bool> {
-    let key = root_key::load(&config.root_key)?;
-    let row = installation::find(&mut db.read_admin()).await?;
-    Ok(row.is_none_or(|row| key.has_fingerprint(&row.root_key_fingerprint)))
 }

@@ -1,5 +1,10 @@
 use crate::serve::Site;
-use std::fs;
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Part of DB-207: a copy of a running server, restored elsewhere, and everything that is refused.
 #[test]
@@ -33,8 +38,8 @@ fn a_backup_of_a_running_server_is_restored_elsewhere() {
     );
 }
 
-#[test]
-fn a_damaged_backup_is_refused_and_leaves_nothing_behind() {
+/// A backup of a new installation, and the folder it lies in.
+fn copied() -> (Site, PathBuf) {
     let site = Site::new(None, "");
     let mut server = site.start();
     server.ready();
@@ -42,31 +47,55 @@ fn a_damaged_backup_is_refused_and_leaves_nothing_behind() {
     let file = site.folder.path().join("copy.ksb");
     let (good, text) = site.run(&["backup", "--to", file.to_str().unwrap()]);
     assert!(good, "{text}");
-    let mut bytes = fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&file, bytes).unwrap();
+    (site, file)
+}
 
-    let other = Site::new(None, "");
-    let (good, text) = other.run(&["restore", "--from", file.to_str().unwrap()]);
-    assert!(!good && text.contains("damaged"), "{text}");
-    assert!(!other.folder.path().join("keystead.db").exists());
+/// Names of what is in a folder.
+fn names(folder: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+/// Refused, and not even an empty database is made.
+fn refuses(site: &Site, file: &Path, because: &str) {
+    let before = names(site.folder.path());
+    let (good, text) = site.run(&["restore", "--from", file.to_str().unwrap()]);
+    assert!(!good && text.contains(because), "{because}: {text}");
+    assert_eq!(names(site.folder.path()), before, "{because}");
 }
 
 #[test]
-fn restoring_under_another_root_key_is_said() {
-    let site = Site::new(None, "");
-    let mut server = site.start();
-    server.ready();
-    server.stop();
-    let file = site.folder.path().join("copy.ksb");
-    site.run(&["backup", "--to", file.to_str().unwrap()]);
-
+fn a_damaged_backup_is_refused_and_leaves_nothing_behind() {
+    let (_site, file) = copied();
+    let whole = fs::read(&file).unwrap();
     let other = Site::new(None, "");
-    fs::write(other.folder.path().join("root.key"), "cd".repeat(31) + "ab").unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for damaged in [
+        &flipped[..],
+        &whole[..whole.len() / 2],
+        &whole[..whole.len() - 1],
+        b"",
+    ] {
+        fs::write(&file, damaged).unwrap();
+        refuses(&other, &file, "damaged");
+    }
+    fs::write(&file, &whole).unwrap();
     let (good, text) = other.run(&["restore", "--from", file.to_str().unwrap()]);
-    assert!(
-        !good && text.contains("not the one it was written under"),
-        "{text}"
-    );
+    assert!(good, "{text}");
+}
+
+#[test]
+fn a_backup_is_not_restored_under_another_root_key() {
+    let (site, file) = copied();
+    let other = Site::new(None, "");
+    let key = other.folder.path().join("root.key");
+    fs::write(&key, "cd".repeat(31) + "ab").unwrap();
+    refuses(&other, &file, "not the one the backup was written under");
+    fs::remove_file(&key).unwrap();
+    refuses(&other, &file, "the root key cannot be read");
+
+    fs::copy(site.folder.path().join("root.key"), &key).unwrap();
+    let (good, text) = other.run(&["restore", "--from", file.to_str().unwrap()]);
+    assert!(good && text.contains("restored"), "{text}");
 }

@@ -11,7 +11,7 @@ mod read;
 mod restore;
 
 pub use create::create;
-pub use read::verify;
+pub use read::{root_key_fingerprint, verify};
 pub use restore::restore;
 
 use crate::StoreError;

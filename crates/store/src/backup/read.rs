@@ -2,7 +2,7 @@ use super::{
     BackupError, Contents,
     format::{self, Checksum, Line},
 };
-use crate::Kind;
+use crate::{Kind, Value, entities::installation, migrations};
 use std::path::Path;
 use tokio::{
     fs::File,
@@ -12,7 +12,7 @@ use tokio::{
 /// Reads a backup to its end and compares every byte with what was written.
 ///
 /// # Errors
-/// [`BackupError::Damaged`], [`BackupError::File`].
+/// [`BackupError::Damaged`], [`BackupError::TooNew`], [`BackupError::File`].
 pub async fn verify(path: &Path) -> Result<Contents, BackupError> {
     let mut input = Input::open(path).await?;
     let Line::Header {
@@ -36,7 +36,42 @@ pub async fn verify(path: &Path) -> Result<Contents, BackupError> {
                 Some((_, rows)) => *rows += 1,
                 None => return Err(input.damaged("a row before a table")),
             },
-            Line::End => return input.check_end(contents).await,
+            Line::End => {
+                let contents = input.check_end(contents).await?;
+                let release = migrations::latest();
+                if contents.schema_version > release {
+                    return Err(BackupError::TooNew {
+                        backup: contents.schema_version,
+                        release,
+                    });
+                }
+                return Ok(contents);
+            }
+        }
+    }
+}
+
+/// What tells whether a root key opens the secrets in a verified backup; `None` in the copy of an
+/// installation that was never started.
+///
+/// # Errors
+/// Those of [`verify`].
+pub async fn root_key_fingerprint(path: &Path) -> Result<Option<String>, BackupError> {
+    let mut input = Input::open(path).await?;
+    let mut is_installation = false;
+    loop {
+        match input.next().await? {
+            Line::Table { name, .. } => is_installation = name == installation::TABLE,
+            Line::Row(values) if is_installation => {
+                let mut cells = input.columns.iter().zip(values);
+                let cell = cells.find(|((name, _), _)| name == installation::FINGERPRINT);
+                let Some((_, Value::Text(fingerprint))) = cell else {
+                    return Err(input.damaged("no fingerprint of the root key"));
+                };
+                return Ok(Some(fingerprint));
+            }
+            Line::Header { .. } | Line::Row(_) => {}
+            Line::End => return Ok(None),
         }
     }
 }

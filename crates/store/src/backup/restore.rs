@@ -17,16 +17,9 @@ const BATCH: usize = 100;
 /// release. All or nothing. The file is verified first.
 ///
 /// # Errors
-/// [`BackupError::NotEmpty`], [`BackupError::TooNew`], and those of [`verify`].
+/// [`BackupError::NotEmpty`], and those of [`verify`].
 pub async fn restore(db: &Db, path: &Path) -> Result<Contents, BackupError> {
     let contents = verify(path).await?;
-    let release = migrations::latest();
-    if contents.schema_version > release {
-        return Err(BackupError::TooNew {
-            backup: contents.schema_version,
-            release,
-        });
-    }
     let mut exclusive = Exclusive::begin(db).await?;
     // Asked for inside the lock: another process may be migrating.
     let mut conn = exclusive.conn()?;

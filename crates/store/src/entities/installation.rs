@@ -12,6 +12,10 @@ pub struct InstallationRow {
     pub default_environment: Option<EnvironmentId>,
 }
 
+/// Where a backup has the fingerprint.
+pub(crate) const TABLE: &str = "installation";
+pub(crate) const FINGERPRINT: &str = "root_key_fingerprint";
+
 const INSERT: Sql = sql!(
     "installation.insert",
     "INSERT INTO installation (id, root_key_fingerprint, default_environment_id, created_at)

@@ -3,6 +3,7 @@
 use keystead_store::{
     Engine, Execute, Fetch, GroupLimits, Sql,
     backup::{self, BackupError},
+    installation,
     jobs::{self, NewJob},
     leases, sql,
 };
@@ -132,6 +133,19 @@ on_both_engines! {
         assert!(matches!(refused, Err(BackupError::File(_))), "an existing file is not overwritten");
     }
 
+    async fn a_backup_tells_which_root_key_it_needs(test: TestDb) {
+        let path = |name: &str| test.folder().join(name);
+        backup::create(&test.db, &path("new"), NOW).await.unwrap();
+        assert_eq!(backup::root_key_fingerprint(&path("new")).await.unwrap(), None);
+        let env = test.environment().await;
+        let mut tx = test.db.begin_admin().await.unwrap();
+        assert!(installation::insert(&mut tx, "of the key", env, NOW).await.unwrap());
+        tx.commit().await.unwrap();
+        backup::create(&test.db, &path("started"), NOW).await.unwrap();
+        let found = backup::root_key_fingerprint(&path("started")).await.unwrap();
+        assert_eq!(found.as_deref(), Some("of the key"));
+    }
+
     async fn a_backup_is_of_one_moment_although_writers_go_on(test: TestDb) {
         let env = test.environment().await;
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -212,11 +226,15 @@ async fn a_backup_of_a_later_release_is_refused() {
     let path = test.folder().join("backup");
     backup::create(&test.db, &path, NOW).await.unwrap();
     let target = TestDb::empty(Engine::Sqlite).await.unwrap();
-    let refused = backup::restore(&target.db, &path).await;
-    assert!(
-        matches!(refused, Err(BackupError::TooNew { backup: 9999, .. })),
-        "{refused:?}"
-    );
+    for refused in [
+        backup::verify(&path).await,
+        backup::restore(&target.db, &path).await,
+    ] {
+        assert!(
+            matches!(refused, Err(BackupError::TooNew { backup: 9999, .. })),
+            "{refused:?}"
+        );
+    }
 }
 
 #[tokio::test]
