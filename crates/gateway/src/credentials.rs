@@ -21,13 +21,13 @@ pub enum Origin {
     InProcess,
 }
 
-/// Collects what the headers hold. Cookies count only without a bearer, and over the network only
+/// Collects what the headers hold. `own` is the origin the request is for. Cookies count only without a bearer, and over the network only
 /// when the browser vouches that the request is same-origin: a form on another site must not act
 /// with the visitor's session.
 pub(crate) fn read(
     headers: &HeaderMap,
     origin: Origin,
-    host: &str,
+    own: &str,
     peer: Option<IpAddr>,
 ) -> Credentials {
     let bearers: Vec<Secret<String>> = headers
@@ -38,7 +38,7 @@ pub(crate) fn read(
         .flat_map(|value| value.split(','))
         .filter_map(bearer)
         .collect();
-    let cookies = bearers.is_empty() && (origin == Origin::InProcess || same_origin(headers, host));
+    let cookies = bearers.is_empty() && (origin == Origin::InProcess || same_origin(headers, own));
     let named = |name| cookies.then(|| cookie(headers, name)).flatten();
     Credentials {
         session_cookie: named(SESSION_COOKIE),
@@ -77,14 +77,14 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret<String>> {
 }
 
 /// The browser's own word first; `Origin` for browsers that do not send it.
-fn same_origin(headers: &HeaderMap, host: &str) -> bool {
+///
+/// SECURITY: all of it (RFC 6454 section 5). What answers on another port of the host, or without TLS,
+/// may be another application or somebody in between.
+fn same_origin(headers: &HeaderMap, own: &str) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match text("sec-fetch-site") {
         Some(site) => site == "same-origin",
-        None => text("origin").is_some_and(|origin| {
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_some_and(|authority| crate::host::name(authority).as_deref() == Some(host))
-        }),
+        None => text("origin") == Some(own),
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         let session = |more: &[(&str, &str)], origin| {
             let mut all = vec![cookie];
             all.extend_from_slice(more);
-            read(&headers(&all), origin, "app.test", None)
+            read(&headers(&all), origin, "https://app.test:8443", None)
                 .session_cookie
                 .is_some()
         };
@@ -153,10 +153,16 @@ mod tests {
             &[("origin", "https://app.test:8443")],
             Origin::Network
         ));
-        assert!(!session(
-            &[("origin", "https://evil.test")],
-            Origin::Network
-        ));
+        for other in [
+            "https://evil.test",
+            "https://app.test",
+            "https://app.test:8444",
+            "http://app.test:8443",
+            "https://app.test:8443.evil.test",
+            "https://user@app.test:8443",
+        ] {
+            assert!(!session(&[("origin", other)], Origin::Network), "{other}");
+        }
         assert!(!session(&[("origin", "null")], Origin::Network));
         let twice = [("cookie", "__Host-keystead_session=s2")];
         assert!(!session(&twice, Origin::InProcess), "sent twice");

@@ -267,7 +267,7 @@ impl Pipeline {
             return Ok((site, admission));
         }
         let peer = head.extensions.get::<Peer>().map(|peer| peer.address);
-        let credentials = credentials::read(&head.headers, self.origin, &host, peer);
+        let credentials = credentials::read(&head.headers, self.origin, &site.base_url, peer);
         let admission = authenticate
             .authenticate(&site, &credentials, id)
             .await

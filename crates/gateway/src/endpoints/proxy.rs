@@ -2,7 +2,7 @@
 //! (AK-450..AK-459).
 
 use super::{Endpoints, refused};
-use crate::{Failure, Origin, Peer, RequestId, credentials, host};
+use crate::{Failure, Origin, Peer, RequestId, credentials};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
@@ -46,9 +46,8 @@ impl Endpoints {
         path: String,
     ) -> Result<Response<Body>, Refusal> {
         let site = self.site(parts).await?;
-        let name = host::of(parts).unwrap_or_default();
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.address);
-        let shown = credentials::read(&parts.headers, Origin::Network, &name, peer);
+        let shown = credentials::read(&parts.headers, Origin::Network, &site.base_url, peer);
         let caller = self
             .authorizer
             .authenticate(&site, &shown)
