@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-/// More than this is not worth keeping a connection for.
+/// More than this is not worth waiting for.
 const MAX_BYTES: usize = 256 * 1024;
 const MAX_TIME: Duration = Duration::from_secs(2);
 
@@ -56,8 +56,9 @@ impl GivenUp {
 /// SECURITY: a request body that a stranger cannot keep a handler waiting for.
 ///
 /// A request may be refused before its body was read. On HTTP/1.1 the connection would then be
-/// closed under a client that is about to use it again, and its next request would break; so the
-/// rest of a body that is dropped early is read and thrown away.
+/// closed under a client that is about to use it again, and its next request would break; on HTTP/2
+/// the stream would be reset (with `NO_ERROR`, RFC 9113 section 8.1), which some clients report in
+/// place of the answer. So the rest of a body that is dropped early is read and thrown away.
 pub(super) struct RequestBody<B = Incoming>
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -73,8 +74,7 @@ impl<B> RequestBody<B>
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
-    /// `read_rest` is `false` where an unread body does no harm (HTTP/2), or where the client waits
-    /// for our leave to send it.
+    /// `read_rest` is `false` where the client waits for our leave to send it.
     pub(super) fn new(body: B, read_rest: bool, pace: Pace, given_up: GivenUp) -> Self {
         Self {
             body: Some(body),

@@ -256,8 +256,7 @@ impl Connection {
             );
             let strict = peer.secure && settings.strict_transport_security;
             request.extensions_mut().insert(peer);
-            let waits = request.headers().contains_key(header::EXPECT);
-            let read_rest = protocol == Protocol::Http1 && !waits;
+            let read_rest = !request.headers().contains_key(header::EXPECT);
             let given_up = GivenUp::default();
             let request = request.map(|body| {
                 RequestBody::new(body, read_rest, settings.body_pace, given_up.clone())

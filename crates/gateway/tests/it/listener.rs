@@ -1,8 +1,12 @@
 use crate::app::{ALL, HOST, Hold, gateway, pipeline, wiring_with};
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, client::conn};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    client::conn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keystead_gateway::{
     Metrics, Pipeline,
@@ -12,11 +16,11 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName},
 };
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::oneshot,
+    sync::{mpsc::error::SendError, oneshot},
     task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -371,5 +375,41 @@ async fn a_body_that_does_not_arrive_is_answered_and_ends_the_connection() {
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
         assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+/// A client that still sends gets the answer, and on HTTP/2 no reset for what it is about to send.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_answered_while_it_is_sent() {
+    let running = start(Settings::default()).await;
+    let (mut sender, connection) = conn::http2::handshake(
+        TokioExecutor::new(),
+        TokioIo::new(TcpStream::connect(running.address).await.unwrap()),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    for rest in [64 << 10, 64 << 20] {
+        let (pieces, mut taken) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let body = stream::poll_fn(move |cx| taken.poll_recv(cx));
+        let body = body.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+        let request = list()
+            .method("POST")
+            .uri(format!("http://{HOST}/api/v1/organizations"))
+            .header("content-type", "application/json");
+        let request = request.body(BoxBody::new(StreamBody::new(body))).unwrap();
+        let response = tokio::spawn(sender.send_request(request));
+        pieces.send(vec![b' '; (4 << 20) + 1].into()).await.unwrap();
+        let response = response.await.unwrap().unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(text(response).await.contains("REQUEST_TOO_LARGE"));
+        let sent = async {
+            for _ in 0..rest / 1024 {
+                pieces.send(vec![b' '; 1024].into()).await?;
+            }
+            Ok::<_, SendError<Bytes>>(())
+        };
+        // What is too much even to throw away is not waited for either.
+        assert_eq!(sent.await.is_ok(), rest <= 64 << 10);
     }
 }
