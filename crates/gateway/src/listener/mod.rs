@@ -2,11 +2,13 @@
 //!
 //! What a stranger may cost is bounded: connections, all together and from one address, time for
 //! handshake, headers and body, header size.
-//! Clients that keep a connection open without calls are left alone: a dead one is found by our
-//! own HTTP/2 pings, a living one may ping as it likes and idle as long as it likes.
+//! Clients that keep a connection open without calls are left alone: on HTTP/2 a dead one is found by
+//! our own pings, a living one may ping as it likes and idle as long as it likes; on HTTP/1.1 it is
+//! closed after the idle time.
 
 mod admission;
 mod body;
+mod head;
 pub mod proxy;
 pub mod tls;
 
@@ -15,6 +17,7 @@ pub use body::Pace;
 use crate::{Gateway, Metrics, Peer};
 use admission::Admission;
 use body::{GivenUp, RequestBody};
+use head::{HeadLimit, Requests};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
@@ -50,9 +53,12 @@ pub struct Settings {
     /// Those of them that one client may have: an IPv4 address, or a /64 of IPv6. `None` for no
     /// limit. Trusted proxies have none.
     pub max_connections_per_address: Option<NonZeroU32>,
-    /// Time for the TLS handshake and for the headers of a request. HTTP/1.1 connections without a
-    /// request are closed after it.
+    /// Time for the TLS handshake and for the headers of a request: of the first one from the start of
+    /// the connection, of others from their first byte.
     pub header_timeout: Duration,
+    /// How long an HTTP/1.1 connection may wait for its next request (agentkit specification 5, row 8:
+    /// at least five minutes).
+    pub idle_timeout: Duration,
     /// How slowly a request body may arrive; after that it is answered with 408.
     pub body_pace: Pace,
     /// Headers of one request, in bytes.
@@ -72,6 +78,7 @@ impl Default for Settings {
             max_connections: 10_000,
             max_connections_per_address: NonZeroU32::new(1_000),
             header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(5 * 60 + 30),
             body_pace: Pace {
                 patience: Duration::from_secs(30),
                 min_rate: 1024,
@@ -244,8 +251,12 @@ impl Connection {
             watcher,
         } = self;
         let secure = tls.is_some();
-        let (timeout, max_header_bytes) = (settings.header_timeout, settings.max_header_bytes);
+        let (header_timeout, idle_timeout) = (settings.header_timeout, settings.idle_timeout);
+        let max_header_bytes = settings.max_header_bytes;
+        let requests = Requests::default();
+        let begun = requests.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let running = begun.begin();
             let gateway = gateway.clone();
             let peer = settings.trusted_proxies.resolve(
                 &mut request,
@@ -273,15 +284,15 @@ impl Connection {
                         .headers_mut()
                         .insert(header::STRICT_TRANSPORT_SECURITY, value);
                 }
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| running.until_sent(body)))
             }
         });
-        let io = TokioIo::new(io);
         match protocol {
             Protocol::Http1 => {
+                let io = TokioIo::new(HeadLimit::new(io, header_timeout, requests));
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(timeout)
+                    .header_read_timeout(idle_timeout)
                     .max_buf_size(
                         usize::try_from(max_header_bytes)
                             .unwrap_or(usize::MAX)
@@ -291,6 +302,7 @@ impl Connection {
                 watcher.watch(connection).await?;
             }
             Protocol::Http2 => {
+                let io = TokioIo::new(io);
                 let connection = http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
                     .keep_alive_interval(Duration::from_secs(60))
