@@ -134,12 +134,12 @@ impl Grounds {
 
     /// Whether new access tokens can be had without the user.
     pub(crate) fn is_refreshable(&self) -> bool {
-        self.connection.kind.is_minted() || !self.credential.refresh_token.is_empty()
+        self.pattern.is_minted() || !self.credential.refresh_token.is_empty()
     }
 
     /// Whether the credential is a token that ends, not one that was typed in.
     pub(crate) fn credential_ends(&self) -> bool {
-        self.connection.kind.is_redirect() || self.connection.kind.is_minted()
+        self.connection.kind.is_redirect() || self.pattern.is_minted()
     }
 
     /// Whether the access token can be used now.
@@ -158,7 +158,7 @@ impl Grounds {
                 self.account.credential_version == version
             }
             Force::IfDue => {
-                let automatic = self.connection.kind.is_minted() || self.connection.auto_refresh();
+                let automatic = self.pattern.is_minted() || self.connection.auto_refresh();
                 let due = self.row.refresh_due_at.is_some_and(|due| due <= now);
                 automatic && (due || !self.token_is_live(now))
             }
@@ -168,7 +168,7 @@ impl Grounds {
     /// Whether a refresh token that may have been sent already may be sent again without the
     /// provider taking it for theft.
     pub(crate) fn may_send_again(&self) -> bool {
-        self.connection.kind.is_minted() || self.credential.rotates == Some(false)
+        self.pattern.is_minted() || self.credential.rotates == Some(false)
     }
 
     /// When the background job should refresh a token that ends at `expires_at`: the buffer
@@ -179,7 +179,7 @@ impl Grounds {
         expires_at: Option<Timestamp>,
         credential: &Credential,
     ) -> Option<Timestamp> {
-        refresh_due(&self.connection, now, expires_at, credential)
+        refresh_due(&self.connection, &self.pattern, now, expires_at, credential)
     }
 
     /// Where the provider takes refreshes.
@@ -327,15 +327,16 @@ fn with_required(
 }
 
 /// When a token should be refreshed; `None` when it cannot or need not be.
-pub(crate) fn refresh_due(
+fn refresh_due(
     connection: &Connection,
+    pattern: &AuthPattern,
     now: Timestamp,
     expires_at: Option<Timestamp>,
     credential: &Credential,
 ) -> Option<Timestamp> {
     let end = expires_at?;
-    let refreshable = connection.kind.is_minted()
-        || (!credential.refresh_token.is_empty() && connection.auto_refresh());
+    let refreshable =
+        pattern.is_minted() || (!credential.refresh_token.is_empty() && connection.auto_refresh());
     if !refreshable {
         return None;
     }

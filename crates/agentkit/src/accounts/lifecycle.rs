@@ -3,13 +3,12 @@
 use super::{
     Account, AccountKey, AccountStatus, CredentialInput, Grounds, ScopeSelection, Via,
     connection_scopes, destination::require_secrets_again, grounds::Derived, pattern_of,
-    refresh_due,
 };
 use crate::{
     AgentKit, Error,
-    connections::{AuthMode, Connection, test_run},
+    connections::{AuthMode, test_run},
     error::Result,
-    providers::AuthKind,
+    providers::{AuthKind, AuthPattern},
     record::{self, AccountEvent},
     vault::{Credential, Sealed},
 };
@@ -113,7 +112,7 @@ impl AgentKit {
             credential_version: i64::from(sealed.is_some()),
             credential: sealed,
             token_expires_at: None,
-            refresh_due_at: first_refresh(&connection, usable, now),
+            refresh_due_at: first_refresh(&pattern, usable, now),
             refresh_not_before: None,
             refresh_failures: 0,
             lease_holder: None,
@@ -394,29 +393,21 @@ impl AgentKit {
         credential: &Credential,
         now: Timestamp,
     ) -> Result<NewCredential> {
-        self.sealed_grant(
-            grounds.environment,
-            grounds.account.id,
-            &grounds.connection,
-            credential,
-            None,
-            now,
-        )
-        .await
+        self.sealed_grant(grounds, credential, None, now).await
     }
 
     /// Seals a credential with the end of its access token.
     pub(crate) async fn sealed_grant(
         &self,
-        env: EnvironmentId,
-        id: ConnectedAccountId,
-        connection: &Connection,
+        grounds: &Grounds,
         credential: &Credential,
         expires_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<NewCredential> {
-        let due = refresh_due(connection, now, expires_at, credential)
-            .or_else(|| first_refresh(connection, expires_at.is_none(), now));
+        let (env, id) = (grounds.environment, grounds.account.id);
+        let due = grounds
+            .refresh_due(now, expires_at, credential)
+            .or_else(|| first_refresh(&grounds.pattern, expires_at.is_none(), now));
         Ok(NewCredential {
             status: AccountStatus::Active.as_str().to_owned(),
             scopes: json!(credential.scopes),
@@ -475,8 +466,8 @@ pub(super) async fn void_flows(tx: &mut Tx, id: ConnectedAccountId, now: Timesta
 }
 
 /// Tokens that are minted have none at first.
-fn first_refresh(connection: &Connection, usable: bool, now: Timestamp) -> Option<Timestamp> {
-    (usable && connection.kind.is_minted()).then_some(now)
+fn first_refresh(pattern: &AuthPattern, usable: bool, now: Timestamp) -> Option<Timestamp> {
+    (usable && pattern.is_minted()).then_some(now)
 }
 
 /// The scopes a user chose must be among those of the connection (AK-307).

@@ -15,7 +15,7 @@ pub use credential_input::CredentialInput;
 pub(crate) use credential_input::unnested;
 pub(crate) use destination::Via;
 pub use grounds::Grounds;
-pub(crate) use grounds::{connection_scopes, pattern_of, refresh_due, token_paths};
+pub(crate) use grounds::{connection_scopes, pattern_of, token_paths};
 pub use lifecycle::{AccountPatch, NewAccount};
 pub(crate) use lifecycle::{check_api_config, checked_selection, merged_config};
 pub use list::AccountListing;

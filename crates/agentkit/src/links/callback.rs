@@ -5,6 +5,8 @@ use super::{
     consent::{Chosen, FlowSecrets},
     consenter::ProviderAccount,
     exchange_failure::ExchangeFailure,
+    hooks::Found,
+    place::OpenQuestion,
     purpose,
 };
 use crate::{
@@ -42,6 +44,8 @@ pub enum CallbackEnd {
     Application(Url),
     /// A member of the workspace must sign in; the secret is what `verify_member` takes.
     SignIn(Secret<String>),
+    /// The user must say which place is meant; the secret is what `choose_place` takes.
+    Choose(Secret<String>),
 }
 
 /// Why a flow did not end well. Nothing of the account changed.
@@ -105,6 +109,8 @@ struct Granted {
     expires_at: Option<Timestamp>,
     account_values: Map<String, Value>,
     consenter: Option<ProviderAccount>,
+    /// What the user has to say before it is settled.
+    question: Option<OpenQuestion>,
 }
 
 impl Granted {
@@ -144,16 +150,7 @@ impl AgentKit {
         let browser = browser.ok_or(CallbackError::InvalidState)?;
         let (state, outcome, issuer) = self.read_answer(env, connection, parameters).await?;
         let flow = self.redeem(env, connection, &state, browser).await?;
-        let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), flow.link_id).await?;
-        let link = link.ok_or(CallbackError::SessionExpired)?;
-        let now = self.ctx().clock.now();
-        if link.completed_at.is_some() || link.expires_at <= now {
-            return Err(CallbackError::SessionExpired);
-        }
-        let link = self.opened(env, link).await.map_err(|error| match error {
-            Error::AuthRequestNotFound => CallbackError::SessionExpired,
-            other => CallbackError::Other(other),
-        })?;
+        let link = self.unfinished(env, flow.link_id).await?;
         let secrets: FlowSecrets = self
             .open_sealed(env, Sealed::Flow(&flow.id.to_string()), &flow.sealed)
             .await?;
@@ -173,23 +170,37 @@ impl AgentKit {
             Err(denial) => Err(CallbackError::Denied(denial)),
         };
         match granted {
-            Ok(granted) => {
-                let credential = granted.credential.clone();
+            Ok(mut granted) => {
+                let question = granted.question.take();
                 let pending = granted.into_pending(secrets.chosen);
-                let settled = self.settle(env, &link.row, &link.grounds, pending).await;
-                if let Err(CallbackError::Other(Error::AuthRequestNotFound)) = &settled {
-                    // Another browser finished the link meanwhile; nobody will use these tokens.
-                    self.revoke_unused(&link.grounds, &credential);
-                } else if let Err(error) = &settled {
-                    self.fail_test(env, link.row.id, error).await?;
+                match question {
+                    Some(question) => self.ask_place(env, &flow, pending, question).await,
+                    None => self.settle_or_drop(env, &link, pending).await,
                 }
-                settled
             }
             Err(error) => {
                 self.note_failure(env, &link, &error).await?;
                 Err(error)
             }
         }
+    }
+
+    /// Settles a grant; one that cannot be used any more is given back.
+    pub(super) async fn settle_or_drop(
+        &self,
+        env: EnvironmentId,
+        link: &OpenLink,
+        pending: PendingGrant,
+    ) -> Result<CallbackEnd> {
+        let credential = pending.credential.clone();
+        let settled = self.settle(env, &link.row, &link.grounds, pending).await;
+        if let Err(CallbackError::Other(Error::AuthRequestNotFound)) = &settled {
+            // Another browser finished the link meanwhile; nobody will use these tokens.
+            self.revoke_unused(&link.grounds, &credential);
+        } else if let Err(error) = &settled {
+            self.fail_test(env, link.row.id, error).await?;
+        }
+        settled
     }
 
     /// What the provider sent: the state, and the proof of the consent or the refusal.
@@ -327,18 +338,18 @@ impl AgentKit {
             .oauth_config
             .as_ref()
             .and_then(|oauth| oauth.post_auth);
-        let account_values = match hook {
+        let found = match hook {
             Some(hook) => {
                 self.account_values(hook, grounds, &tokens, parameters)
                     .await?
             }
-            None => Map::new(),
+            None => Found::default(),
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let consenter = self
-            .provider_account(grounds, &account_values, &tokens, left)
+            .provider_account(grounds, &found.any_place(), &tokens, left)
             .await;
-        Ok(self.granted(grounds, flow, tokens, client, account_values, consenter))
+        Ok(self.granted(grounds, flow, tokens, client, found, consenter))
     }
 
     async fn exchange_verifier(
@@ -356,6 +367,7 @@ impl AgentKit {
             expires_at: None,
             account_values: Map::new(),
             consenter: None,
+            question: None,
         })
     }
 
@@ -365,7 +377,7 @@ impl AgentKit {
         flow: &FlowRow,
         tokens: TokenResponse,
         client: GrantClient,
-        account_values: Map<String, Value>,
+        found: Found,
         consenter: Option<ProviderAccount>,
     ) -> Granted {
         let lifetime = tokens.expires_in.or_else(|| {
@@ -373,7 +385,7 @@ impl AgentKit {
                 .connection
                 .default_expires_in(Some(&grounds.pattern))
         });
-        let domain = account_values.get("domain").and_then(Value::as_str);
+        let domain = found.values.get("domain").and_then(Value::as_str);
         let mut credential = Credential::default();
         credential
             .access_token
@@ -392,8 +404,9 @@ impl AgentKit {
         Granted {
             credential,
             expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
-            account_values,
+            account_values: found.values,
             consenter,
+            question: found.question,
         }
     }
 
@@ -501,9 +514,7 @@ impl AgentKit {
             "",
         )
         .await?;
-        let dropped = self
-            .make_live(&mut tx, env, link.id, grounds, pending)
-            .await?;
+        let dropped = self.make_live(&mut tx, link.id, grounds, pending).await?;
         let actor = Actor {
             name: format!("link:{}", link.id),
             request_id: None,

@@ -64,7 +64,7 @@ impl ProviderAccount {
 }
 
 /// SECURITY: written by the provider and shown to people, so it is cut and has no control characters.
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

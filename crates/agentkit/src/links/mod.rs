@@ -14,6 +14,7 @@ mod hooks;
 mod lapse;
 mod limits;
 mod oauth1;
+mod place;
 mod portal;
 mod revoke;
 mod verify;
@@ -24,6 +25,7 @@ pub use create::{CreatedLink, NewLink, OpenLink};
 pub use exchange_failure::ExchangeFailure;
 pub use form::{FormAnswers, FormEnd};
 pub(crate) use oauth1::consumer;
+pub use place::{OpenQuestion, Place, ToChoose};
 
 pub(crate) use limits::LinkRate;
 use std::time::Duration;
@@ -41,4 +43,5 @@ pub(crate) mod purpose {
     pub(crate) const STATE: &str = "auth flow state";
     pub(crate) const BROWSER: &str = "auth flow browser";
     pub(crate) const REQUEST: &str = "auth request";
+    pub(crate) const PLACE: &str = "auth place";
 }

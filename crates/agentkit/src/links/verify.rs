@@ -129,7 +129,7 @@ impl AgentKit {
             return Err(Error::AuthRequestNotFound);
         }
         let mut dropped = self
-            .make_live(&mut tx, env, pending.link_id, &grounds, grant)
+            .make_live(&mut tx, pending.link_id, &grounds, grant)
             .await?;
         record::audit(
             &mut tx,
@@ -151,7 +151,6 @@ impl AgentKit {
     pub(crate) async fn make_live(
         &self,
         tx: &mut Tx,
-        env: EnvironmentId,
         link: AuthRequestId,
         grounds: &Arc<Grounds>,
         grant: PendingGrant,
@@ -173,14 +172,7 @@ impl AgentKit {
         let current = Account::from_row(&current, now)?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
         let new = self
-            .sealed_grant(
-                env,
-                id,
-                &grounds.connection,
-                &grant.credential,
-                expires_at,
-                now,
-            )
+            .sealed_grant(grounds, &grant.credential, expires_at, now)
             .await?;
         let chosen = grant.chosen;
         let chose = !chosen.api_config.is_empty() || chosen.scope_selection.is_some();

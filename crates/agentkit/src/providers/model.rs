@@ -137,7 +137,8 @@ impl AuthKind {
         matches!(self, Self::Oauth | Self::TrelloOauth1 | Self::SmartFhir)
     }
 
-    /// The access token is made from a stored long-term credential and expires.
+    /// The access token is made from a stored long-term credential and expires. See also
+    /// [`AuthPattern::is_minted`].
     pub const fn is_minted(self) -> bool {
         matches!(
             self,
@@ -398,6 +399,19 @@ pub struct OauthSettings {
     pub unknown: Map<String, Value>,
 }
 
+impl AuthPattern {
+    /// The access token is made from a stored long-term credential and ends.
+    pub(crate) fn is_minted(&self) -> bool {
+        self.kind.is_minted() || self.signs_in()
+    }
+
+    /// The credential that was typed in is exchanged for a session, which calls carry.
+    pub(crate) fn signs_in(&self) -> bool {
+        let hook = self.oauth_config.as_ref().and_then(|oauth| oauth.post_auth);
+        self.kind == AuthKind::ApiKey && hook == Some(PostAuthHook::TableauSite)
+    }
+}
+
 /// What a revocation ends at the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -462,7 +476,7 @@ pub struct TokenPaths {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PostAuthHook {
-    /// Cloud id of the first accessible Atlassian site.
+    /// Cloud id of the Atlassian site that the user chooses.
     AtlassianCloudId,
     /// Host of the customer's Gong API, from the token response.
     GongApiHost,
@@ -472,10 +486,10 @@ pub enum PostAuthHook {
     PipedriveApiDomain,
     /// Company id, from the QuickBooks callback.
     QuickbooksRealm,
-    /// Instance URL, from the Salesforce token response.
+    /// Instance URL, from the Salesforce token response, and the API version there.
     SalesforceInstance,
     /// Site id after Tableau's own sign-in.
     TableauSite,
-    /// First tenant of the Xero grant.
+    /// Tenant of the Xero grant that the user chooses.
     XeroTenant,
 }

@@ -1,9 +1,6 @@
 //! Forwarding one call (3.6).
 
-use super::{
-    headers,
-    target::{self, TargetError},
-};
+use super::{headers, target};
 use crate::{
     AgentKit, Error,
     accounts::{AccountKey, Grounds},
@@ -328,10 +325,7 @@ fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url>
     } else {
         &[]
     };
-    target::resolve(&base, values, allowed, path, query).map_err(|error| match error {
-        TargetError::Template(error) => Error::Template(error),
-        TargetError::Path(why) => Error::TargetNotAllowed(why.to_owned()),
-    })
+    Ok(target::resolve(&base, values, allowed, path, query)?)
 }
 
 /// A call on its way out.

@@ -11,3 +11,4 @@ pub use forward::{ProxyAnswer, ProxyBody, ProxyCall, ProxyError, ProxyFailure};
 pub(crate) use limits::Limiters;
 pub(crate) use log::CallLog;
 pub(crate) use snapshots::Snapshots;
+pub(crate) use target::resolve_target;

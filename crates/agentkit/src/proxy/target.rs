@@ -1,7 +1,23 @@
 //! Where a proxied call goes (AK-451, AK-472).
 
-use crate::template::{TemplateError, Values, fill_url, host_allowed};
+use crate::{
+    Error,
+    template::{TemplateError, Values, fill_url, host_allowed},
+};
 use url::Url;
+
+/// A path of ours at an account's base URL.
+///
+/// # Errors
+/// [`Error::Template`], [`Error::TargetNotAllowed`].
+pub(crate) fn resolve_target(
+    base: &str,
+    values: &Values,
+    allowed_hosts: &[String],
+    path: &str,
+) -> Result<Url, Error> {
+    Ok(resolve(base, values, allowed_hosts, path, None)?)
+}
 
 /// The target cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -12,6 +28,15 @@ pub(super) enum TargetError {
     /// The path tries to leave the provider's base URL.
     #[error("the path is not allowed: {0}")]
     Path(&'static str),
+}
+
+impl From<TargetError> for Error {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Template(error) => Self::Template(error),
+            TargetError::Path(why) => Self::TargetNotAllowed(why.to_owned()),
+        }
+    }
 }
 
 /// Joins the filled base URL with the caller's path and query, both kept byte for byte.

@@ -102,6 +102,7 @@ impl AgentKit {
                 id: key.access_key_id,
                 secret: key.secret_access_key,
             }),
+            account_values: serde_json::Map::new(),
         })
     }
 

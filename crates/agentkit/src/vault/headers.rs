@@ -46,6 +46,10 @@ pub(crate) fn credential_headers(
             let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));
             Ok(vec![header(format!("Basic {pair}"))])
         }
+        AuthKind::ApiKey if pattern.signs_in() => {
+            let session = required("session", credential.access_token.clone())?;
+            Ok(vec![header(session)])
+        }
         AuthKind::ApiKey => {
             let multiple = multiple_headers(pattern, credential)?;
             if !multiple.is_empty() {

@@ -1,12 +1,12 @@
 //! Access tokens made from a long-term credential: service accounts, delegation, key pairs,
-//! client credentials, signed JWTs (AK-228).
+//! client credentials, signed JWTs (AK-228), sessions.
 
 use super::{Credential, ExchangeError, GrantClient, TokenCall};
 use crate::{
     AgentKit,
     connections::Connection,
     providers::{AuthKind, AuthPattern},
-    template::{self, TemplateError},
+    template::{self, TemplateError, Values},
 };
 use keystead_net::FetchError;
 use keystead_oauth::{
@@ -30,6 +30,8 @@ pub(crate) struct Minted {
     pub(crate) scopes: Option<Vec<String>>,
     /// The key that belongs to the access token, where AWS made it.
     pub(crate) aws_key: Option<AwsKey>,
+    /// Settings of the account that came with it (AK-013).
+    pub(crate) account_values: Map<String, serde_json::Value>,
 }
 
 /// A signed token that is used as it is.
@@ -40,6 +42,7 @@ impl From<Assertion> for Minted {
             expires_at: Some(signed.expires_at),
             scopes: None,
             aws_key: None,
+            account_values: Map::new(),
         }
     }
 }
@@ -71,6 +74,14 @@ pub(crate) enum MintError {
     Interrupted(&'static str),
     #[error("{0} is not supported")]
     Unsupported(&'static str),
+    #[error("{0}")]
+    Target(String),
+    #[error("the provider refused the {what} with HTTP {status}")]
+    Refused { what: &'static str, status: u16 },
+    #[error("the provider answered the {what} with HTTP {status}")]
+    Unavailable { what: &'static str, status: u16 },
+    #[error("the provider's answer to the {0} cannot be read")]
+    Unreadable(&'static str),
 }
 
 impl MintError {
@@ -80,7 +91,10 @@ impl MintError {
             Self::Exchange(error) => error.is_definitive(),
             Self::Sts(error) => matches!(error, StsError::Refused(_)),
             Self::Fetch(error) => matches!(error, FetchError::Blocked { .. }),
-            Self::Interrupted(_) | Self::Internal(_) => false,
+            Self::Interrupted(_)
+            | Self::Internal(_)
+            | Self::Unavailable { .. }
+            | Self::Unreadable(_) => false,
             _ => true,
         }
     }
@@ -94,6 +108,9 @@ pub(crate) struct MintInput<'a> {
     pub(crate) environment: EnvironmentId,
     pub(crate) api_config: &'a Map<String, serde_json::Value>,
     pub(crate) scopes: &'a [String],
+    /// Base URL template of the account, and what fills it.
+    pub(crate) base_url: &'a str,
+    pub(crate) values: &'a Values,
 }
 
 impl AgentKit {
@@ -113,6 +130,7 @@ impl AgentKit {
             AuthKind::KeyPair => self.key_pair(input).await,
             AuthKind::CustomJwt => self.custom_jwt(input).await,
             AuthKind::TrustedIdp => self.assume_role(input).await,
+            _ if input.pattern.signs_in() => self.tableau_session(input).await,
             _ => Err(MintError::Unsupported(
                 "minting for this kind of connection",
             )),
@@ -244,6 +262,7 @@ impl AgentKit {
             expires_at: tokens.expires_in.map(|lifetime| now.plus(lifetime)),
             scopes: tokens.scopes,
             aws_key: None,
+            account_values: Map::new(),
             access_token: tokens.access_token,
         })
     }

@@ -10,6 +10,7 @@ mod mint;
 mod refresh;
 mod seal;
 mod signing;
+mod tableau;
 
 pub use credential::{Credential, GrantClient, StoredCredential};
 pub(crate) use exchange::{ExchangeError, TokenCall};
@@ -19,3 +20,8 @@ pub(crate) use headers::{
 };
 pub use refresh::Force;
 pub(crate) use seal::Sealed;
+
+/// Whether a status says that the credential is no good, so that asking again cannot help.
+const fn refused_status(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
+}

@@ -20,14 +20,18 @@ use super::{
 };
 use crate::{
     AgentKit, Error,
-    accounts::{Account, AccountStatus, Grounds},
+    accounts::{Account, AccountStatus, Grounds, merged_config},
     error::Result,
     record::{self, AccountEvent},
     vault::Sealed,
 };
 use keystead_oauth::{Grant, TokenResponse};
-use keystead_store::entities::connected_accounts::{self, LeaseRequest, NewCredential};
+use keystead_store::{
+    Tx,
+    entities::connected_accounts::{self, LeaseRequest, NewCredential},
+};
 use keystead_types::{ConnectedAccountId, EnvironmentId, Internal, Secret, Timestamp};
+use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
 
 /// How long others wait for a holder (AK-222).
@@ -181,7 +185,7 @@ impl AgentKit {
 
     /// Makes the refresh under the lease.
     async fn refresh_held(&self, grounds: Arc<Grounds>, force: Force) -> Result<Arc<Grounds>> {
-        let outcome = if grounds.connection.kind.is_minted() {
+        let outcome = if grounds.pattern.is_minted() {
             self.mint_for(&grounds).await
         } else {
             self.refresh_token(&grounds).await
@@ -256,6 +260,7 @@ impl AgentKit {
         Fresh {
             credential,
             expires_at: lifetime.map(|lifetime| self.ctx().clock.now().plus(lifetime)),
+            account_values: Map::new(),
         }
     }
 
@@ -268,12 +273,15 @@ impl AgentKit {
             environment: grounds.environment,
             api_config: &grounds.account.api_config,
             scopes: &scopes,
+            base_url: &grounds.base_url(),
+            values: grounds.template_values(),
         };
         let Minted {
             access_token,
             expires_at,
             scopes: granted,
             aws_key,
+            account_values,
         } = self.mint(&input).await.map_err(|error| Failure {
             definitive: error.is_definitive(),
             text: error.to_string(),
@@ -288,6 +296,7 @@ impl AgentKit {
         Ok(Fresh {
             credential,
             expires_at,
+            account_values,
         })
     }
 
@@ -315,6 +324,7 @@ impl AgentKit {
             current.require_active()?;
             return Ok(current);
         }
+        self.store_values(&mut tx, id, fresh.account_values).await?;
         let mut account = grounds.account_in(AccountStatus::Active);
         account.token_expires_at = fresh.expires_at;
         let (ctx, connection) = (self.ctx(), &grounds.connection);
@@ -330,6 +340,29 @@ impl AgentKit {
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
         self.reread(env, id).await
+    }
+
+    /// Puts what came with a token into the account's settings (AK-013).
+    async fn store_values(
+        &self,
+        tx: &mut Tx,
+        id: ConnectedAccountId,
+        values: Map<String, Value>,
+    ) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let now = self.ctx().clock.now();
+        let Some(row) = connected_accounts::lock(tx, id).await? else {
+            return Ok(());
+        };
+        let current = Account::from_row(&row, now)?;
+        let config = Value::Object(merged_config(&current.api_config, values));
+        if row.api_config != config {
+            let selection = row.scope_selection.as_ref();
+            connected_accounts::set_config(tx, id, &config, selection, now).await?;
+        }
+        Ok(())
     }
 
     /// Reads an account after a change and leaves it for those who wait.
@@ -431,6 +464,7 @@ impl AgentKit {
 struct Fresh {
     credential: Credential,
     expires_at: Option<Timestamp>,
+    account_values: Map<String, Value>,
 }
 
 /// Why there are none. The text is safe to store and show.

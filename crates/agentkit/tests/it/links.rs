@@ -35,7 +35,7 @@ pub(crate) fn request_of(end: &CallbackEnd) -> Secret<String> {
     match end {
         CallbackEnd::Application(url) => Secret::new(param(url, "auth_request_id").unwrap()),
         CallbackEnd::SignIn(request) => request.clone(),
-        CallbackEnd::Connected => panic!("nothing waits"),
+        CallbackEnd::Connected | CallbackEnd::Choose(_) => panic!("nothing waits"),
     }
 }
 

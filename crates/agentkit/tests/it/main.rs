@@ -6,6 +6,7 @@
     reason = "a failing helper fails its test"
 )]
 
+mod account_values;
 mod accounts;
 mod addressing;
 mod aws;
@@ -23,8 +24,10 @@ mod lists;
 mod minted;
 mod oauth1;
 mod org_wide;
+mod places;
 mod proxy;
 mod refresh;
 mod refresh_failures;
+mod tableau;
 mod upstream;
 mod verification;

@@ -4,7 +4,7 @@ use super::{ConnectLimits, connect_form};
 use keystead_agentkit::{
     AgentKit, Error,
     accounts::Grounds,
-    links::{CallbackEnd, CallbackError, FormEnd, OpenLink},
+    links::{CallbackEnd, CallbackError, FormEnd, OpenLink, ToChoose},
 };
 use keystead_authz::{AuthError, Authorizer, Caller, Credentials};
 use keystead_identity::{Site, workspaces};
@@ -12,7 +12,7 @@ use keystead_store::StoreError;
 use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret};
 use keystead_web::connect::{
     Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
-    Submitted, ToVerify,
+    Place, PlaceQuestion, Submitted, ToVerify,
 };
 use std::sync::Arc;
 use url::form_urlencoded::Serializer;
@@ -105,15 +105,7 @@ impl ConnectFlow for HostedConnect {
             .finish_consent(env, connection, cookie, &query)
             .await;
         match end {
-            Ok(CallbackEnd::Connected) => Ok(Finished::Connected),
-            Ok(CallbackEnd::Application(url)) => Ok(Finished::Application(url)),
-            Ok(CallbackEnd::SignIn(request)) => {
-                let cookie = cookie.ok_or(ConnectError::InvalidState)?;
-                let proof = self.proof(&request, cookie);
-                Ok(Finished::SignIn {
-                    request: format!("{}{proof}", request.expose()),
-                })
-            }
+            Ok(end) => self.finished(end, cookie),
             Err(error) => Err(self.failed(env, connection, error).await),
         }
     }
@@ -144,12 +136,75 @@ impl ConnectFlow for HostedConnect {
             user,
         })
     }
+
+    async fn to_choose(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<PlaceQuestion, ConnectError> {
+        let site = self.site(browser).await?;
+        let request = Secret::new(request.to_owned());
+        let cookie = browser.connect.as_ref();
+        let asked = self
+            .agentkit
+            .place_to_choose(site.environment.id, cookie, &request)
+            .await;
+        let ToChoose { grounds, question } = asked.map_err(unnamed)?;
+        let form = self.form(&site, &grounds).await?;
+        let places = question.places.into_iter().map(|place| Place {
+            value: place.value,
+            label: place.label,
+            about: place.about,
+        });
+        Ok(PlaceQuestion {
+            application: form.application,
+            provider: form.provider,
+            noun: question.noun,
+            places: places.collect(),
+        })
+    }
+
+    async fn choose(
+        &self,
+        browser: &Browser,
+        request: &str,
+        place: &str,
+    ) -> Result<Option<Finished>, ConnectError> {
+        let env = self.site(browser).await?.environment.id;
+        let request = Secret::new(request.to_owned());
+        let cookie = browser.connect.as_ref();
+        let end = self
+            .agentkit
+            .choose_place(env, cookie, &request, place)
+            .await;
+        let end = end.map_err(unnamed)?;
+        end.map(|end| self.finished(end, cookie)).transpose()
+    }
 }
 
 /// A hash in hexadecimal.
 const PROOF_CHARACTERS: usize = 64;
 
 impl HostedConnect {
+    fn finished(
+        &self,
+        end: CallbackEnd,
+        cookie: Option<&Secret<String>>,
+    ) -> Result<Finished, ConnectError> {
+        Ok(match end {
+            CallbackEnd::Connected => Finished::Connected,
+            CallbackEnd::Application(url) => Finished::Application(url),
+            CallbackEnd::Choose(request) => Finished::Choose { request },
+            CallbackEnd::SignIn(request) => {
+                let cookie = cookie.ok_or(ConnectError::InvalidState)?;
+                let proof = self.proof(&request, cookie);
+                Finished::SignIn {
+                    request: format!("{}{proof}", request.expose()),
+                }
+            }
+        })
+    }
+
     /// The member who finishes an authorization, and its number.
     async fn member_request(
         &self,
@@ -280,6 +335,18 @@ impl HostedConnect {
             },
             CallbackError::Other(cause) => refused(cause),
         }
+    }
+}
+
+/// A failure after the provider was asked.
+fn unnamed(error: CallbackError) -> ConnectError {
+    match error {
+        CallbackError::SessionExpired => ConnectError::SessionExpired,
+        CallbackError::NoVerifyUrl => ConnectError::Configuration {
+            description: error.to_string(),
+        },
+        CallbackError::Other(cause) => refused(cause),
+        _ => ConnectError::InvalidState,
     }
 }
 

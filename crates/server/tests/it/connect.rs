@@ -3,13 +3,13 @@
 use crate::process::{Running, client, dev, env_file, token};
 use reqwest::{Client, Method, Response, header};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 /// Keeps cookies and remembers the page it is on.
 pub(crate) struct Browser {
     client: Client,
-    cookies: BTreeMap<String, String>,
-    url: String,
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) url: String,
     pub(crate) headers: header::HeaderMap,
     pub(crate) body: String,
 }
@@ -104,7 +104,7 @@ impl Browser {
     }
 
     /// Signs the member of `dev` in with the code from the sandbox's mailbox.
-    async fn sign_in(&mut self) {
+    pub(crate) async fn sign_in(&mut self) {
         assert_eq!(self.submit(&[("email", "dev@keystead.test")]).await, 200);
         let mailbox = self.absolute("/sandbox/mailbox/messages?to=dev@keystead.test");
         let code = loop {
@@ -129,18 +129,31 @@ fn between(text: &str, start: &str, end: &str) -> Option<String> {
     Some(decoded)
 }
 
-/// AK-312, AK-313, AK-320
-#[tokio::test(flavor = "multi_thread")]
-async fn only_a_signed_in_member_in_the_same_browser_finishes_the_connection() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = Running::start(&mut dev(folder.path(), &[]));
-    let (url, _) = server.ready();
-    let client = client(Some(&folder.path().join("tls/ca.pem")));
-    let (_, bearer) = token(&client, &url, &env_file(folder.path())).await;
-    let call = async |method: Method, path: &str, body: Value| {
-        let request = client.request(method, format!("{url}/api/v1/{path}"));
+/// The API with the client of `dev`.
+pub(crate) struct Api {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+    pub(crate) bearer: String,
+}
+
+impl Api {
+    pub(crate) async fn of(folder: &Path, url: &str) -> Self {
+        let client = client(Some(&folder.join("tls/ca.pem")));
+        let (_, bearer) = token(&client, url, &env_file(folder)).await;
+        Self {
+            client,
+            url: url.to_owned(),
+            bearer,
+        }
+    }
+
+    /// Calls a method, which must succeed.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+        let request = self
+            .client
+            .request(method, format!("{}/api/v1/{path}", self.url));
         let response = request
-            .bearer_auth(&bearer)
+            .bearer_auth(&self.bearer)
             .json(&body)
             .send()
             .await
@@ -149,30 +162,41 @@ async fn only_a_signed_in_member_in_the_same_browser_finishes_the_connection() {
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {text}");
         serde_json::from_str::<Value>(&text).unwrap_or_default()
-    };
+    }
 
-    let made = call(
-        Method::POST,
-        "connections",
-        json!({"provider_key": "SANDBOX", "provider": "CUSTOM", "type": "OAUTH", "key_id": "sandbox"}),
-    )
-    .await;
-    let id = made["connection"]["id"].as_str().unwrap().to_owned();
-    let settings = json!({
-        "provider_key": "SANDBOX", "provider": "CUSTOM", "type": "OAUTH",
-        "oauth_config": {"client_id": "sandbox-client", "client_secret": "sandbox-secret"},
-    });
-    call(Method::PATCH, &format!("connections/{id}"), settings).await;
-    call(
-        Method::PATCH,
-        &format!("connections/{id}:enable"),
-        json!({}),
-    )
-    .await;
-    let link = json!({"connector": "sandbox", "identifier": "user-1"});
-    let link = call(Method::POST, "connected_accounts/magic_link", link).await;
-    let link = link["link"].as_str().unwrap().to_owned();
+    /// An enabled connection to the sandbox's OAuth server, and a link for `user-1`.
+    pub(crate) async fn link(&self, provider: &str, name: &str) -> String {
+        let settings = json!({
+            "provider_key": provider, "provider": "CUSTOM", "type": "OAUTH", "key_id": name,
+            "oauth_config": {"client_id": "sandbox-client", "client_secret": "sandbox-secret"},
+        });
+        let made = self
+            .call(Method::POST, "connections", settings.clone())
+            .await;
+        let id = made["connection"]["id"].as_str().unwrap();
+        let path = format!("connections/{id}");
+        self.call(Method::PATCH, &path, settings).await;
+        self.call(Method::PATCH, &format!("{path}:enable"), json!({}))
+            .await;
+        let link = json!({"connector": name, "identifier": "user-1"});
+        let link = self
+            .call(Method::POST, "connected_accounts/magic_link", link)
+            .await;
+        link["link"].as_str().unwrap().to_owned()
+    }
+}
 
+/// AK-312, AK-313, AK-320
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_signed_in_member_in_the_same_browser_finishes_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Running::start(&mut dev(folder.path(), &[]));
+    let (url, _) = server.ready();
+    let api = Api::of(folder.path(), &url).await;
+    let client = api.client.clone();
+    let call = async |method: Method, path: &str, body: Value| api.call(method, path, body).await;
+
+    let link = api.link("SANDBOX", "sandbox").await;
     let mut browser = Browser::new(&client);
     assert_eq!(browser.go(&link).await, 200, "{}", browser.body);
     assert!(
@@ -222,7 +246,7 @@ async fn only_a_signed_in_member_in_the_same_browser_finishes_the_connection() {
 
     let proxied = client
         .get(format!("{url}/proxy/me"))
-        .bearer_auth(&bearer)
+        .bearer_auth(&api.bearer)
         .header("connection_name", "sandbox")
         .header("identifier", "user-1");
     let answer = proxied.send().await.unwrap();

@@ -13,6 +13,7 @@ mod connect;
 mod dev;
 mod limits;
 mod operator;
+mod places;
 mod private_files;
 mod process;
 mod serve;

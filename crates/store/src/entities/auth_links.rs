@@ -86,6 +86,11 @@ const INSERT_FLOW: Sql = sql!(
     "INSERT INTO auth_flows (env_id, id, link_id, connection_id, state_hash, browser_hash, sealed, scopes, created_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 );
+const FIND_FLOW: Sql = sql!(
+    "auth_flows.find_live",
+    "SELECT * FROM auth_flows
+     WHERE env_id = $1 AND state_hash = $2 AND browser_hash = $3 AND used_at IS NULL AND expires_at > $4"
+);
 /// Single use: the first callback gets the row, every other one nothing.
 const REDEEM_FLOW: Sql = sql!(
     "auth_flows.redeem",
@@ -144,6 +149,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     COMPLETE_LINKS,
     COMPLETE_LINK,
     INSERT_FLOW,
+    FIND_FLOW,
     REDEEM_FLOW,
     INSERT_PENDING,
     FIND_PENDING,
@@ -273,6 +279,17 @@ pub async fn insert_flow(
     );
     tx.execute(INSERT_FLOW, params).await?;
     Ok(())
+}
+
+/// The trip of a state that this browser may still finish; looking at it does not use it up.
+pub async fn find_flow(
+    db: &mut impl Query,
+    state_hash: &[u8],
+    browser_hash: &[u8],
+    now: Timestamp,
+) -> Result<Option<FlowRow>, StoreError> {
+    let params = (db.env(), state_hash, browser_hash, now);
+    db.fetch_optional_as(FIND_FLOW, params).await
 }
 
 /// Takes the trip of a state, once, in the browser and for the connection it was made for.

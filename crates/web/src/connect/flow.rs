@@ -60,6 +60,54 @@ pub trait ConnectFlow: Send + Sync {
     /// # Errors
     /// As [`Self::verify_member`].
     async fn to_verify(&self, browser: &Browser, request: &str) -> Result<ToVerify, ConnectError>;
+
+    /// What [`Self::choose`] takes an answer to. Changes nothing. `request` comes from
+    /// [`Finished::Choose`]; the browser must hold the connect cookie of the flow (AK-013).
+    ///
+    /// # Errors
+    /// [`ConnectError::InvalidState`] when the request is unknown, answered, expired or not this
+    /// browser's.
+    async fn to_choose(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<PlaceQuestion, ConnectError>;
+
+    /// Finishes an authorization with the place the visitor chose; `None`, and nothing spent, when
+    /// it is not one of those offered.
+    ///
+    /// # Errors
+    /// As [`Self::to_choose`].
+    async fn choose(
+        &self,
+        browser: &Browser,
+        request: &str,
+        place: &str,
+    ) -> Result<Option<Finished>, ConnectError>;
+}
+
+/// Which of several places of a grant is meant.
+#[derive(Clone, Debug)]
+pub struct PlaceQuestion {
+    /// Name of the application.
+    pub application: String,
+    /// Name of the service.
+    pub provider: String,
+    /// What the service calls such a place: `site`, `organisation`.
+    pub noun: String,
+    /// What there is to choose from.
+    pub places: Vec<Place>,
+}
+
+/// A site, tenant or organisation.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What is sent back.
+    pub value: String,
+    /// Name.
+    pub label: String,
+    /// Address, or empty.
+    pub about: String,
 }
 
 /// An account that waits for a member.
@@ -150,6 +198,11 @@ pub enum Finished {
     SignIn {
         /// Opaque number of the pending authorization, at most 1,000 characters of base64url.
         request: String,
+    },
+    /// The visitor has to say which place is meant; `request` then goes to [`ConnectFlow::choose`].
+    Choose {
+        /// Opaque number of the waiting grant, base64url.
+        request: Secret<String>,
     },
 }
 

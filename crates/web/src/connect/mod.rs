@@ -3,10 +3,11 @@
 mod flow;
 mod form;
 mod outcome;
+mod place;
 mod routes;
 
 pub use flow::{
     Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
-    Purpose, Question, QuestionOption, ScopeChoice, Submitted, ToVerify,
+    Place, PlaceQuestion, Purpose, Question, QuestionOption, ScopeChoice, Submitted, ToVerify,
 };
 pub(crate) use routes::router;

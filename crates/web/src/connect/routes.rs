@@ -1,6 +1,6 @@
 use super::{
     flow::{Answers, Browser, ConnectError, Consent, Finished, Link, Opened, Submitted, ToVerify},
-    form, outcome,
+    form, outcome, place,
 };
 use crate::{
     Deps, cookies,
@@ -26,12 +26,13 @@ const CALLBACK: &str = "/sso/v1/oauth/{connection_id}/callback";
 pub(crate) fn router(deps: &Deps) -> Router {
     let guard = Guard {
         deps: deps.clone(),
-        bound_to: &[cookies::PORTAL, cookies::SESSION],
+        bound_to: &[cookies::PORTAL, cookies::SESSION, cookies::CONNECT],
     };
     Router::new()
         .route("/oauth/connect", get(open).post(submit))
         .route("/connect/success", get(success))
         .route("/connect/verify", get(ask_member).post(verify_member))
+        .route("/connect/place", get(place::ask).post(place::choose))
         .layer(middleware::from_fn_with_state(guard, csrf::protect))
         // A provider's answer is checked by its state and the connect cookie, not by our form token.
         .route(CALLBACK, get(callback).post(callback_form))
@@ -39,7 +40,7 @@ pub(crate) fn router(deps: &Deps) -> Router {
 }
 
 /// The visitor's browser, as the domain sees it.
-fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
+pub(super) fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
@@ -84,7 +85,7 @@ fn remember(mut response: Response, link: &Link) -> Response {
 }
 
 /// The link that this browser opened last.
-fn opened(headers: &HeaderMap) -> Option<Link> {
+pub(super) fn opened(headers: &HeaderMap) -> Option<Link> {
     let query = cookies::LINK.read(headers)?;
     Some(link(Some(query.expose())))
 }
@@ -173,8 +174,8 @@ async fn callback(
         .callback(&browser, connection, &pairs(query.as_deref()))
         .await
     {
-        // The sign-in that follows still needs the connect cookie.
-        Ok(end @ Finished::SignIn { .. }) => finished(end),
+        // What follows still needs the connect cookie.
+        Ok(end @ (Finished::SignIn { .. } | Finished::Choose { .. })) => finished(end),
         Ok(end) => cookies_gone(finished(end)),
         Err(error) => failed(&deps, &error, opened.as_ref()),
     }
@@ -265,7 +266,7 @@ async fn verify_member(
     }
 }
 
-fn request(query: Option<&str>) -> String {
+pub(super) fn request(query: Option<&str>) -> String {
     let request = pairs(query).into_iter().find(|(name, _)| name == "request");
     request.map(|(_, value)| value).unwrap_or_default()
 }
@@ -284,15 +285,18 @@ fn to_sign_in(request: &str) -> Response {
     redirect(StatusCode::SEE_OTHER, &format!("/dashboard/sign-in?{back}"))
 }
 
-fn finished(end: Finished) -> Response {
+pub(super) fn finished(end: Finished) -> Response {
     match end {
         Finished::Connected => redirect(StatusCode::SEE_OTHER, "/connect/success"),
         Finished::Application(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
         Finished::SignIn { request } => redirect(StatusCode::SEE_OTHER, &verify_address(&request)),
+        Finished::Choose { request } => {
+            redirect(StatusCode::SEE_OTHER, &place::address(request.expose()))
+        }
     }
 }
 
-fn cookies_gone(mut response: Response) -> Response {
+pub(super) fn cookies_gone(mut response: Response) -> Response {
     let cleared = [cookies::CONNECT, cookies::PORTAL, cookies::LINK]
         .into_iter()
         .filter_map(cookies::Cookie::clear);
@@ -303,7 +307,7 @@ fn cookies_gone(mut response: Response) -> Response {
 }
 
 /// The page, and one line in the log with the same reference.
-fn failed(deps: &Deps, error: &ConnectError, link: Option<&Link>) -> Response {
+pub(super) fn failed(deps: &Deps, error: &ConnectError, link: Option<&Link>) -> Response {
     let reference = reference(deps);
     if let ConnectError::Internal(cause) = error {
         tracing::error!(%reference, %cause, "hosted page failed");

@@ -3,7 +3,7 @@
 use keystead_types::{ConnectionId, FieldViolation, Internal, Secret};
 use keystead_web::connect::{
     Answers, Browser, ConnectError, ConnectFlow, ConnectForm, Consent, Finished, Link, Opened,
-    Purpose, Question, QuestionOption, ScopeChoice, Submitted, ToVerify,
+    Place, PlaceQuestion, Purpose, Question, QuestionOption, ScopeChoice, Submitted, ToVerify,
 };
 use std::sync::Mutex;
 
@@ -15,6 +15,7 @@ pub(crate) struct TestFlow {
     pub(crate) submitted: Mutex<Vec<Sent>>,
     pub(crate) callbacks: Mutex<Vec<Vec<(String, String)>>>,
     pub(crate) verified: Mutex<Vec<String>>,
+    pub(crate) chosen: Mutex<Vec<String>>,
 }
 
 pub(crate) const HOSTILE: &str = "\"><script>alert('x')</script>&amp;";
@@ -228,6 +229,9 @@ impl ConnectFlow for TestFlow {
             ("", "member") => Ok(Finished::SignIn {
                 request: "request-1".to_owned(),
             }),
+            ("", "several") => Ok(Finished::Choose {
+                request: Secret::new("place-1".to_owned()),
+            }),
             ("", "bad") => Err(ConnectError::Exchange {
                 description: "Error executing post auth hooks".to_owned(),
                 provider: "Zendesk".to_owned(),
@@ -262,5 +266,48 @@ impl ConnectFlow for TestFlow {
             connection: "support-desk".to_owned(),
             user,
         })
+    }
+
+    async fn to_choose(
+        &self,
+        browser: &Browser,
+        request: &str,
+    ) -> Result<PlaceQuestion, ConnectError> {
+        let cookie = browser.connect.as_ref().map(Secret::expose);
+        if request != "place-1" || cookie.is_none_or(|cookie| cookie != "flow-1.mac") {
+            return Err(ConnectError::InvalidState);
+        }
+        let place = |value: &str, label: &str, about: &str| Place {
+            value: value.to_owned(),
+            label: label.to_owned(),
+            about: about.to_owned(),
+        };
+        Ok(PlaceQuestion {
+            application: "Acme Assistant".to_owned(),
+            provider: "Jira".to_owned(),
+            noun: "site".to_owned(),
+            places: vec![
+                place("1", "Acme", "https://acme.atlassian.net"),
+                place("2", HOSTILE, HOSTILE),
+            ],
+        })
+    }
+
+    async fn choose(
+        &self,
+        browser: &Browser,
+        request: &str,
+        place: &str,
+    ) -> Result<Option<Finished>, ConnectError> {
+        let question = self.to_choose(browser, request).await?;
+        if !question.places.iter().any(|known| known.value == place) {
+            return Ok(None);
+        }
+        self.chosen.lock().unwrap().push(place.to_owned());
+        Ok(Some(if place == "1" {
+            Finished::Connected
+        } else {
+            Finished::Application("https://app.test/verify?auth_request_id=1".parse().unwrap())
+        }))
     }
 }

@@ -449,3 +449,77 @@ async fn finishing_takes_the_token_of_the_members_session() {
     }
     assert!(browser.flow.verified.lock().unwrap().is_empty());
 }
+
+/// Part of AK-013: with several sites the visitor chooses one, in the browser that consented; a GET
+/// and a wrong answer change nothing.
+#[tokio::test]
+async fn one_of_several_sites_is_chosen_in_the_same_browser() {
+    let mut browser = TestBrowser::new();
+    browser.get("/oauth/connect?token=oauth&state=s").await;
+    let answer = browser
+        .get(&format!("{CALLBACK}?code=several&state=s"))
+        .await;
+    assert_eq!(answer.location(), "/connect/place?request=place-1");
+    let page = browser.get(answer.location()).await;
+    page.keep("place");
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("Connect this site") && page.body.contains("acme.atlassian.net"));
+    assert!(!page.body.contains("<script"), "names of places stay text");
+    let radios = tags(&page.body, "input");
+    let radios = radios.iter().filter(|tag| tag.contains("type=\"radio\""));
+    assert!(radios.clone().count() == 2 && !radios.clone().any(|tag| tag.contains(" checked")));
+
+    let again = browser.submit(&page, &[("place", "3")]).await;
+    again.keep("place-wrong");
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(again.body.contains("Choose the site to connect."));
+    assert!(browser.flow.chosen.lock().unwrap().is_empty());
+
+    let end = browser.submit(&again, &[("place", "1")]).await;
+    assert_eq!(
+        (end.status, end.location()),
+        (StatusCode::SEE_OTHER, "/connect/success")
+    );
+    assert_eq!(*browser.flow.chosen.lock().unwrap(), ["1"]);
+    assert!(browser.cookies.is_empty());
+}
+
+/// Part of AK-013, AK-321: the application follows by a page, since `form-action` stops a redirect.
+#[tokio::test]
+async fn after_the_choice_the_application_verifies_its_user() {
+    let mut browser = TestBrowser::new();
+    browser.get("/oauth/connect?token=oauth&state=s").await;
+    let page = browser.get("/connect/place?request=place-1").await;
+    let end = browser.submit(&page, &[("place", "2")]).await;
+    end.keep("place-application");
+    assert_eq!(end.status, StatusCode::OK);
+    assert!(
+        end.body
+            .contains("0;url=https://app.test/verify?auth_request_id=1")
+    );
+}
+
+/// Part of AK-013: the question and its answer belong to the browser of the flow, and the answer needs
+/// the form's token.
+#[tokio::test]
+async fn another_browser_cannot_choose() {
+    let mut browser = TestBrowser::new();
+    browser.get("/oauth/connect?token=oauth&state=s").await;
+    let page = browser.get("/connect/place?request=place-1").await;
+    let fields = form(&page.body).fields;
+    let mut place = vec![("place".to_owned(), "1".to_owned())];
+    let forged = browser.post("/connect/place?request=place-1", &place).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+
+    let mut stranger = TestBrowser::new();
+    let refused = stranger.get("/connect/place?request=place-1").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    place.extend(fields);
+    let refused = stranger
+        .post("/connect/place?request=place-1", &place)
+        .await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    for flow in [&browser.flow, &stranger.flow] {
+        assert!(flow.chosen.lock().unwrap().is_empty());
+    }
+}
