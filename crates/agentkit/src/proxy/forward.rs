@@ -6,7 +6,7 @@ use crate::{
     accounts::{AccountKey, Grounds},
     connections::{Backoff, RequestPolicy},
     error::Result,
-    template,
+    template::{self, Values},
     vault::{CredentialHeader, Force, MissingValue, credential_headers, credential_parameter},
 };
 use bytes::Bytes;
@@ -325,7 +325,21 @@ fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url>
     } else {
         &[]
     };
-    Ok(target::resolve(&base, values, allowed, path, query)?)
+    let own = grounds.account.api_config.get("base_url");
+    match own.and_then(serde_json::Value::as_str) {
+        Some(own) if !own.trim().is_empty() => {
+            let root = target::resolve(&base, values, allowed, "/", None)?;
+            let own = target::narrowed(&root, own.trim())?;
+            Ok(target::resolve(
+                own.as_str(),
+                &Values::new(),
+                &[],
+                path,
+                query,
+            )?)
+        }
+        _ => Ok(target::resolve(&base, values, allowed, path, query)?),
+    }
 }
 
 /// A call on its way out.
@@ -418,7 +432,11 @@ impl Outgoing<'_> {
         }
         let asked = match result {
             Ok(response) => match response.status().as_u16() {
-                429 | 502 | 503 | 504 => retry_after(response.headers()),
+                429 | 502 | 503 | 504 => match response.headers().get(header::RETRY_AFTER) {
+                    // A moment that we cannot read is not one to come back before.
+                    Some(asked) => Some(whole_seconds(asked)?),
+                    None => None,
+                },
                 _ => return None,
             },
             Err(FetchError::Connect { .. } | FetchError::Dns { .. }) => None,
@@ -443,14 +461,8 @@ fn legal(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     ))
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+fn whole_seconds(value: &HeaderValue) -> Option<Duration> {
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 

@@ -87,6 +87,27 @@ pub(super) fn resolve(
     Ok(url)
 }
 
+/// An account's own base URL, which may only go further down than the connection's (AK-112).
+pub(super) fn narrowed(root: &Url, own: &str) -> Result<Url, TargetError> {
+    let elsewhere = TargetError::Path("the account's base_url is not below the connection's");
+    let own = Url::parse(own).map_err(|_| elsewhere.clone())?;
+    // SECURITY: the credential goes there, and the connection's own limits hold for its base URL.
+    let same_place = own.origin() == root.origin()
+        && own.username().is_empty()
+        && own.password().is_none()
+        && own.query().is_none()
+        && own.fragment().is_none();
+    let below = own
+        .path()
+        .strip_prefix(root.path().trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if !same_place || !below {
+        return Err(elsewhere);
+    }
+    check_path(own.path())?;
+    Ok(own)
+}
+
 /// SECURITY: refuses everything that some server might read as another host or a climb.
 fn check_path(path: &str) -> Result<(), TargetError> {
     if path.contains("//") {
@@ -134,6 +155,32 @@ mod tests {
 
     fn plain(base: &str, path: &str, query: Option<&str>) -> Result<String, TargetError> {
         resolve(base, &Values::new(), &[], path, query).map(String::from)
+    }
+
+    /// Part of AK-112: an account's base URL stays at the connection's origin and below its path.
+    #[test]
+    fn an_accounts_base_url_only_goes_down() {
+        let root = Url::parse("https://h.test:8443/api/").unwrap();
+        for own in ["https://h.test:8443/api", "https://h.test:8443/api/v2/"] {
+            assert!(narrowed(&root, own).is_ok(), "{own}");
+        }
+        for own in [
+            "https://h.test:8443/",
+            "https://h.test:8443/apix",
+            "https://h.test:8443/api/../x",
+            "https://h.test:8443/api/%2e%2e/x",
+            "https://h.test:8443/api/a%2f..%2f..%2fx",
+            "https://h.test:8443/api//x",
+            "https://h.test/api",
+            "http://h.test:8443/api",
+            "https://evil.test:8443/api",
+            "https://u@h.test:8443/api",
+            "https://h.test:8443/api?x=1",
+            "https://h.test:8443/api#x",
+            "/api/v2",
+        ] {
+            assert!(narrowed(&root, own).is_err(), "{own}");
+        }
     }
 
     /// AK-451: base path kept, order and encoding of the query preserved.

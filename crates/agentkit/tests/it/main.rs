@@ -28,6 +28,7 @@ mod places;
 mod proxy;
 mod refresh;
 mod refresh_failures;
+mod request_policy;
 mod tableau;
 mod upstream;
 mod verification;

@@ -30,19 +30,28 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-fn bearer() -> Value {
+pub(crate) fn bearer() -> Value {
     json!({"type": "BEARER", "fields": [{"field_name": "token", "required": true}]})
 }
 
 /// An active account whose token the sandbox takes, on a connection with these free settings.
-async fn with_token(app: &App, pattern: Value, context: Value) -> (Connection, ConnectedAccountId) {
+pub(crate) async fn with_token(
+    app: &App,
+    pattern: Value,
+    context: Value,
+) -> (Connection, ConnectedAccountId) {
     let provider = app.provider("Tokens", pattern).await;
     let connection = app.connection_of(&provider, "tokens", context).await;
     let id = add(app, "tokens", "ada", json!({"token": STATIC_TOKEN})).await;
     (connection, id)
 }
 
-async fn add(app: &App, connector: &str, identifier: &str, details: Value) -> ConnectedAccountId {
+pub(crate) async fn add(
+    app: &App,
+    connector: &str,
+    identifier: &str,
+    details: Value,
+) -> ConnectedAccountId {
     let new = NewAccount {
         credential: CredentialInput::Static(object(details)),
         ..of_user(identifier)
@@ -51,7 +60,7 @@ async fn add(app: &App, connector: &str, identifier: &str, details: Value) -> Co
 }
 
 /// The status and code of a call that was not answered by the provider.
-fn refusal(result: Result<Answer, ProxyError>) -> (u16, ErrorCode) {
+pub(crate) fn refusal(result: Result<Answer, ProxyError>) -> (u16, ErrorCode) {
     let error = result.unwrap_err();
     (error.http_status(), error.reason().code())
 }
@@ -74,7 +83,7 @@ fn seen<'a>(echo: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 /// Runs the writer of the log until all calls so far are stored.
-async fn logged(app: &App, id: ConnectedAccountId) -> Vec<ToolCall> {
+pub(crate) async fn logged(app: &App, id: ConnectedAccountId) -> Vec<ToolCall> {
     let (stop, stopped) = oneshot::channel::<()>();
     stop.send(()).unwrap();
     app.kit.write_calls(async { stopped.await.unwrap() }).await;

@@ -5,11 +5,11 @@ use crate::{
 use keystead_proto::{
     v1::connections::{
         Connection, ConnectionType, CreateConnection, CreateEnvironmentConnectionRequest,
-        DeleteEnvironmentConnectionRequest, GetConnectionTestResultRequest,
-        GetEnvironmentConnectionRequest, GoogleDwdConfig, ListAppConnectionsRequest,
-        ListConnectionsRequest, OAuthConnectionConfig, ToggleEnvironmentConnectionRequest,
-        UpdateConnection, UpdateEnvironmentConnectionRequest, connection::Settings,
-        update_connection,
+        DeleteEnvironmentConnectionRequest, GetConnectionContextRequest,
+        GetConnectionTestResultRequest, GetEnvironmentConnectionRequest, GoogleDwdConfig,
+        ListAppConnectionsRequest, ListConnectionsRequest, OAuthConnectionConfig,
+        ToggleEnvironmentConnectionRequest, UpdateConnection, UpdateConnectionContextRequest,
+        UpdateEnvironmentConnectionRequest, connection::Settings, update_connection,
     },
     wrappers::StringValue,
 };
@@ -245,5 +245,33 @@ on_both_engines! {
         assert_eq!(listed.total_size, 0);
         let test = GetConnectionTestResultRequest { connection_id: made.id, test_request_id: "test_1".to_owned() };
         assert_eq!(refused(stranger.get_connection_test_result(test).await), "NOT_FOUND");
+    }
+
+    /// Part of AK-112, part of AK-113: request policy and token settings are read and replaced as the
+    /// connection's context, by members only.
+    async fn the_context_of_a_connection_is_read_and_replaced(test: TestDb) {
+        let world = World::started(&test).await;
+        let mail = gmail(&world, "mail").await;
+        let member = world.member().await;
+        let read = async |id: &str| {
+            let request = GetConnectionContextRequest { connection_id: id.to_owned(), ..Default::default() };
+            member.connections().get_connection_context(request).await
+        };
+        let write = |id: &str, context: serde_json::Value| UpdateConnectionContextRequest {
+            connection_id: id.to_owned(), context: Some(object(context)), ..Default::default()
+        };
+        for policy in [json!({"timeout": 20, "rate_limit": 100}), json!({"refresh_buffer": 60})] {
+            member.connections().update_connection_context(write(&mail.id, policy.clone())).await.unwrap();
+            let context = read(&mail.id).await.unwrap().into_inner().context;
+            assert_eq!(context, Some(object(policy)), "the whole of it is replaced");
+        }
+        let unknown = "conn_999999999999999";
+        assert_eq!(refused(read(unknown).await), "CONNECTION_NOT_FOUND");
+        let written = member.connections().update_connection_context(write(unknown, json!({}))).await;
+        assert_eq!(refused(written), "CONNECTION_NOT_FOUND");
+        let backend = world.client(&world.home).connections().update_connection_context(write(&mail.id, json!({}))).await;
+        assert_eq!(backend.unwrap_err().code(), tonic::Code::PermissionDenied);
+        let context = read(&mail.id).await.unwrap().into_inner().context;
+        assert_eq!(context, Some(object(json!({"refresh_buffer": 60}))));
     }
 }
