@@ -109,9 +109,9 @@ impl CredentialInput {
                     credential.scopes = scopes;
                 }
                 if credential.client.is_none() && !credential.refresh_token.is_empty() {
-                    credential.client = connection
-                        .token_uri(Some(pattern))
-                        .map(|uri| connection.grant_client(uri.to_owned(), Some(pattern)));
+                    credential.client = connection.token_uri(Some(pattern)).map(|uri| {
+                        connection.grant_client(connection.in_tenant(uri), Some(pattern))
+                    });
                 }
             }
             (Self::Static(details), kind) if !kind.is_redirect() && kind != AuthKind::GoogleDwd => {

@@ -47,6 +47,15 @@ pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
             "must be client_secret_basic, client_secret_post or none",
         ));
     }
+    // SECURITY: it becomes a segment of the address that the client secret goes to.
+    let tenant = settings.tenant_id.as_deref().unwrap_or_default();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    if !tenant.bytes().all(legal) || tenant.starts_with('.') {
+        return Err(Error::field(
+            "tenant_id",
+            "must be the id of a tenant or one of its domains",
+        ));
+    }
     for (field, uri) in [
         ("authorize_uri", &settings.authorize_uri),
         ("token_uri", &settings.token_uri),

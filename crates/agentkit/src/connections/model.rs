@@ -278,6 +278,9 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+/// Where Microsoft Entra signs in.
+const ENTRA: &str = "https://login.microsoftonline.com/";
+
 /// Longest time of one execution (AK-414).
 pub const CALL_CEILING: Duration = Duration::from_secs(55);
 
@@ -433,6 +436,16 @@ impl Connection {
     pub fn user_info_uri<'a>(&'a self, pattern: Option<&'a AuthPattern>) -> Option<&'a str> {
         set(self.settings.user_info_uri.as_deref())
             .or_else(|| set(Self::oauth(pattern)?.user_info_uri.as_deref()))
+    }
+
+    /// An endpoint of Entra with the connection's tenant in its path (AK-105).
+    pub(crate) fn in_tenant(&self, endpoint: &str) -> String {
+        match set(self.settings.tenant_id.as_deref()) {
+            Some(tenant) if endpoint.starts_with(ENTRA) => {
+                endpoint.replacen("/common/", &format!("/{tenant}/"), 1)
+            }
+            _ => endpoint.to_owned(),
+        }
     }
 
     /// Client authentication style; post when nobody says otherwise (AK-105).

@@ -172,8 +172,8 @@ impl AgentKit {
             .connection
             .token_uri(pattern)
             .ok_or_else(|| incomplete("token_uri"))?;
-        let authorize = grounds.endpoint(&with_tenant(authorize, grounds))?;
-        let token = grounds.endpoint(&with_tenant(token, grounds))?;
+        let authorize = grounds.endpoint(&grounds.connection.in_tenant(authorize))?;
+        let token = grounds.endpoint(&grounds.connection.in_tenant(token))?;
         let client = grounds.connection.grant_client(token, pattern);
 
         let ctx = self.ctx();
@@ -243,22 +243,6 @@ impl AgentKit {
         .await?;
         tx.commit().await?;
         Ok(Consent { url, browser })
-    }
-}
-
-/// Entra endpoints name the tenant in their path (AK-105).
-fn with_tenant(endpoint: &str, grounds: &Grounds) -> String {
-    match grounds
-        .connection
-        .settings
-        .tenant_id
-        .as_deref()
-        .filter(|id| !id.is_empty())
-    {
-        Some(tenant) if endpoint.starts_with("https://login.microsoftonline.com/") => {
-            endpoint.replacen("/common/", &format!("/{tenant}/"), 1)
-        }
-        _ => endpoint.to_owned(),
     }
 }
 

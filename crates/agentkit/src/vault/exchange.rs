@@ -146,7 +146,10 @@ pub(super) fn client_of(grounds: &Grounds) -> Option<GrantClient> {
             }
             client
         }
-        None => connection.grant_client(grounds.refresh_endpoint()?, Some(&grounds.pattern)),
+        None => {
+            let endpoint = connection.in_tenant(&grounds.refresh_endpoint()?);
+            connection.grant_client(endpoint, Some(&grounds.pattern))
+        }
     };
     // Tokens that were imported came with the endpoint as the connector has it, a template maybe.
     client.token_uri = grounds.endpoint(&client.token_uri).ok()?;
