@@ -199,6 +199,8 @@ impl AgentKit {
             self.revoke_unused(&link.grounds, &credential);
         } else if let Err(error) = &settled {
             self.fail_test(env, link.row.id, error).await?;
+        } else if let Some(client) = &credential.client {
+            self.remember_way(&link.grounds, client).await;
         }
         settled
     }

@@ -1,9 +1,14 @@
 //! Talking to a token endpoint.
 
 use super::GrantClient;
-use crate::{AgentKit, accounts::Grounds};
+use crate::{
+    AgentKit,
+    accounts::Grounds,
+    connections::{Connection, ConnectionPatch},
+};
 use bytes::Bytes;
 use http::{Request, header};
+use keystead_identity::Actor;
 use keystead_net::{FetchError, Limits};
 use keystead_oauth::{
     Answer, Client, ClientAuthentication, FORM_CONTENT_TYPE, FailureKind, Grant, TokenFailure,
@@ -76,6 +81,38 @@ impl AgentKit {
         }
     }
 
+    /// Lets the connection keep the way that its client was authenticated, so that no other account
+    /// has to find it out (AK-227). Only after the tokens are stored, which cannot be had again.
+    pub(crate) async fn remember_way(&self, grounds: &Grounds, client: &GrantClient) {
+        let way = client.auth_method.as_str();
+        // A client of the past says nothing about the one that new grants are issued to.
+        let concerns = |connection: &Connection| {
+            let id = connection.settings.client_id.as_deref();
+            id == Some(&client.client_id) && connection.auth_method(Some(&grounds.pattern)) != way
+        };
+        if !concerns(&grounds.connection) {
+            return;
+        }
+        let change = |current: &Connection| {
+            let mut settings = current.settings.clone();
+            if concerns(current) {
+                settings.token_endpoint_auth_method = Some(way.to_owned());
+            }
+            Ok(ConnectionPatch {
+                settings: Some(settings),
+                ..ConnectionPatch::default()
+            })
+        };
+        let (env, id) = (grounds.environment, grounds.connection.id);
+        let changed = self
+            .change_connection(env, &Actor::system(), id, change)
+            .await;
+        if let Err(error) = changed {
+            // The next exchange finds it out again.
+            tracing::info!(connection = %id, %error, "the way to authenticate was not kept");
+        }
+    }
+
     async fn exchange_once(
         &self,
         call: &TokenCall<'_>,
@@ -139,6 +176,11 @@ pub(super) fn client_of(grounds: &Grounds) -> Option<GrantClient> {
         Some(stored) => {
             let mut client = stored.clone();
             let same = connection.settings.client_id.as_deref() == Some(&client.client_id);
+            if same {
+                // What was found out for another account of the connection (AK-227).
+                let method = connection.auth_method(Some(&grounds.pattern));
+                method.clone_into(&mut client.auth_method);
+            }
             if same && !connection.secrets.client_secret.is_empty() {
                 client
                     .client_secret

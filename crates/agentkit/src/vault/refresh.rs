@@ -339,6 +339,9 @@ impl AgentKit {
         .await?;
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
+        if let Some(client) = &fresh.credential.client {
+            self.remember_way(&grounds, client).await;
+        }
         self.reread(env, id).await
     }
 

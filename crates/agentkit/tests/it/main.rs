@@ -10,6 +10,7 @@ mod account_values;
 mod accounts;
 mod addressing;
 mod aws;
+mod client_authentication;
 mod client_settings;
 mod concurrent_changes;
 mod connection_tests;

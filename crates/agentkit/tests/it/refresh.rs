@@ -4,7 +4,6 @@ use crate::{
     fixture::{App, TOKEN_LIFE, by_id, call, named, of_user},
     grants::{abandon, all, crowd, revoke, tokens},
 };
-use axum::Router;
 use http::Method;
 use keystead_agentkit::{
     Error,
@@ -14,11 +13,7 @@ use keystead_store::GroupLimits;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ErrorCode, Reason};
 use serde_json::json;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 on_both_engines! {
     /// AK-220, AK-222: the provider sees one refresh, and every caller succeeds.
@@ -187,37 +182,6 @@ on_both_engines! {
         let refreshed = app.upstream.noted("token.refreshed").await;
         let clients: Vec<_> = refreshed.iter().map(|event| event["client_id"].as_str().unwrap()).collect();
         assert_eq!(clients, [keystead_sandbox::CLIENT_ID, SECOND_CLIENT]);
-    }
-
-    /// Part of AK-227: a client that must authenticate the other way is tried once more, and what worked is
-    /// remembered.
-    async fn the_way_to_authenticate_is_found_and_remembered(test: TestDb) {
-        let attempts: Arc<Mutex<Vec<bool>>> = Arc::default();
-        let app = App::started_with(&test, |_| {
-            let attempts = Arc::clone(&attempts);
-            // A provider that takes Basic only.
-            Router::new().route("/basic/token", axum::routing::post(async move |headers: http::HeaderMap| {
-                let basic = headers.contains_key("authorization");
-                attempts.lock().unwrap().push(basic);
-                if basic {
-                    (http::StatusCode::OK, r#"{"access_token":"t","refresh_token":"r2","expires_in":3600}"#)
-                } else {
-                    (http::StatusCode::UNAUTHORIZED, r#"{"error":"invalid_client"}"#)
-                }
-            }))
-        }).await;
-        let mut pattern = app.oauth_pattern();
-        pattern["oauth_config"]["token_uri"] = json!(app.upstream.url("/basic/token"));
-        let connection = app.oauth_with("basic", pattern, json!({}), |_| {}).await;
-        let imported = keystead_agentkit::accounts::NewAccount {
-            credential: tokens("old", "r1"),
-            ..of_user("ada")
-        };
-        let id = app.account(&connection.key_id, imported).await.account.id;
-        app.kit.refresh_now(app.env, id).await.unwrap();
-        assert_eq!(*attempts.lock().unwrap(), [false, true]);
-        app.kit.refresh_now(app.env, id).await.unwrap();
-        assert_eq!(*attempts.lock().unwrap(), [false, true, true]);
     }
 
     /// AK-220: the background job refreshes what is due, in all environments, and nothing else.
