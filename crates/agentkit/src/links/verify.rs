@@ -174,6 +174,8 @@ impl AgentKit {
         let new = self
             .sealed_grant(grounds, &grant.credential, expires_at, now)
             .await?;
+        let asked = grounds.with_choices(&grant.chosen).wanted_scopes();
+        let withheld = withheld(asked, &grant.credential.scopes);
         let chosen = grant.chosen;
         let chose = !chosen.api_config.is_empty() || chosen.scope_selection.is_some();
         if chose || !grant.account_values.is_empty() {
@@ -195,11 +197,17 @@ impl AgentKit {
             .consenter
             .as_ref()
             .is_some_and(|consenter| consenter.is_other_than(before));
-        let detail = match &grant.consenter {
+        let mut detail = match &grant.consenter {
             Some(who) if other => format!("by {}, another account than before", who.label),
             Some(who) => format!("by {}", who.label),
             None => String::new(),
         };
+        if !withheld.is_empty() {
+            let separator = if detail.is_empty() { "" } else { "; " };
+            detail.push_str(separator);
+            detail.push_str("not granted: ");
+            detail.push_str(&withheld.join(", "));
+        }
         record::oauth_succeeded(tx, ctx, &account, &grounds.connection, &detail, other).await?;
         record::status_change(
             tx,
@@ -211,4 +219,10 @@ impl AgentKit {
         .await?;
         Ok(dropped)
     }
+}
+
+/// Scopes that were asked for and not granted (AK-216); none when the grant's are not known.
+fn withheld(mut asked: Vec<String>, granted: &[String]) -> Vec<String> {
+    asked.retain(|scope| !granted.is_empty() && !granted.contains(scope));
+    asked
 }

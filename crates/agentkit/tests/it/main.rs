@@ -18,6 +18,7 @@ mod connections;
 mod consenter;
 mod fixture;
 mod forms;
+mod granted_scopes;
 mod grants;
 mod health;
 mod lapse;

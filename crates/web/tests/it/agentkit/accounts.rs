@@ -5,7 +5,7 @@ use http::StatusCode;
 use keystead_proto::v1::connections::ConnectionAuthMode;
 use tonic::Status;
 
-/// Part of AK-333
+/// Part of AK-333, part of AK-216
 #[tokio::test]
 async fn an_account_shows_which_permissions_it_lacks() {
     let mut browser = TestBrowser::member();
