@@ -137,7 +137,8 @@ impl ConnectedAccounts {
             redirect_url: consent.url.to_string(),
         });
         let cookie = format!(
-            "__Host-sk_connect={}; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+            "__Host-sk_connect-{}={}; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+            consent.flow,
             consent.browser.expose()
         );
         let mut cookie =

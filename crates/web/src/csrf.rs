@@ -103,8 +103,10 @@ async fn check(guard: &Guard, headers: &HeaderMap, body: Body) -> Result<FormDat
     let form = FormData::parse(&body.map_err(|_| Failure::TooLarge)?.to_bytes());
     let token = form.text("csrf");
     let right = guard.bound_to.iter().any(|cookie| {
-        let value = cookie.read(headers);
-        value.is_some_and(|value| holds(&guard.deps, *cookie, value.expose(), token))
+        let tags = cookie.tags(headers);
+        let tagged = tags.iter().map(|tag| cookie.read_tagged(headers, tag));
+        let mut values = tagged.chain([cookie.read(headers)]).flatten();
+        values.any(|value| holds(&guard.deps, *cookie, value.expose(), token))
     });
     if right {
         Ok(form)

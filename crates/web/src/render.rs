@@ -1,9 +1,12 @@
 //! Answers made of views.
 
-use crate::{cookies::Cookie, failure::Failure};
+use crate::{
+    cookies::{Cookie, Tag},
+    failure::Failure,
+};
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// A page.
 pub(crate) fn html(status: StatusCode, page: &impl Template) -> Response {
@@ -29,6 +32,25 @@ pub(crate) fn set_cookie(mut response: Response, cookie: Cookie, value: &str) ->
     match cookie.set(value) {
         Some(header) => {
             response.headers_mut().append(header::SET_COOKIE, header);
+            response
+        }
+        None => Failure::Internal(String::new()).into_response(),
+    }
+}
+
+/// Adds the cookie of one flow or link to the answer to a request with `headers`.
+pub(crate) fn set_tagged(
+    mut response: Response,
+    headers: &HeaderMap,
+    cookie: Cookie,
+    tag: Option<&Tag>,
+    value: &str,
+) -> Response {
+    match tag.and_then(|tag| cookie.set_tagged(headers, tag, value)) {
+        Some(lines) => {
+            for line in lines {
+                response.headers_mut().append(header::SET_COOKIE, line);
+            }
             response
         }
         None => Failure::Internal(String::new()).into_response(),

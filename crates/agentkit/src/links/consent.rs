@@ -24,7 +24,16 @@ pub struct Consent {
     pub url: Url,
     /// Value of the cookie that binds the flow to this browser.
     pub browser: Secret<String>,
+    /// Names that cookie among those of other flows in the same browser: the first eight
+    /// characters of the flow's state.
+    pub flow: String,
 }
+
+/// Characters of a state that name its flow. The callback carries the state, so it finds its cookie.
+///
+/// SECURITY: 35 more characters (210 bits) stay unknown to whoever sees the name, and it proves nothing:
+/// the cookie's value does.
+const FLOW_NAME: usize = 8;
 
 /// What a flow must remember until the callback; sealed.
 #[derive(Serialize, Deserialize)]
@@ -242,7 +251,8 @@ impl AgentKit {
         )
         .await?;
         tx.commit().await?;
-        Ok(Consent { url, browser })
+        let flow = state.expose().chars().take(FLOW_NAME).collect();
+        Ok(Consent { url, browser, flow })
     }
 }
 

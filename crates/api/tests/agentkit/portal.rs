@@ -118,7 +118,9 @@ on_both_engines! {
         assert_eq!(refused(outside), "INVALID_ARGUMENT");
 
         assert!(cookie.ends_with("; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
-        let browser = cookie.split(';').next().unwrap().strip_prefix("__Host-sk_connect=").unwrap().to_owned();
+        let browser = cookie.split(';').next().unwrap().split_once('=').unwrap();
+        assert_eq!(browser.0, format!("__Host-sk_connect-{}", &query(&url, "state").unwrap()[..8]));
+        let browser = browser.1.to_owned();
         let answer = format!("error=access_denied&state={}", query(&url, "state").unwrap());
         let (env, id) = (world.home.site.environment.id, mail.parse().unwrap());
         for (browser, expected) in [("another", false), (browser.as_str(), true)] {

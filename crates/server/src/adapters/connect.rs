@@ -81,6 +81,7 @@ impl ConnectFlow for HostedConnect {
                 url: consent.url,
                 provider: opened.grounds.provider.display_name.clone(),
                 connect: consent.browser,
+                flow: consent.flow,
             })),
             FormEnd::Wrong(violations) => Ok(Submitted::Wrong {
                 form: self.form(&site, &opened.grounds).await?,
@@ -273,6 +274,7 @@ impl HostedConnect {
             url: consent.url,
             provider: link.grounds.provider.display_name.clone(),
             connect: consent.browser,
+            flow: consent.flow,
         })
     }
 

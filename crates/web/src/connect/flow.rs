@@ -128,9 +128,9 @@ pub struct Browser {
     pub host: String,
     /// Its address, for limits.
     pub address: Option<IpAddr>,
-    /// Value of `__Host-sk_connect`.
+    /// Value of the connect cookie of the flow that the request is about.
     pub connect: Option<Secret<String>>,
-    /// Value of `__Host-sk_portal`.
+    /// Value of the portal cookie of the link that the request is about.
     pub portal: Option<Secret<String>>,
     /// The dashboard session it holds.
     pub member_session: Option<Secret<String>>,
@@ -168,6 +168,8 @@ pub struct Consent {
     pub provider: String,
     /// Value of the connect cookie to set.
     pub connect: Secret<String>,
+    /// The first characters of the flow's state, at least 8: they name its cookies.
+    pub flow: String,
 }
 
 /// What sending the form leads to.

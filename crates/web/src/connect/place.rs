@@ -1,11 +1,12 @@
 //! Which of several sites or tenants of a grant is meant (AK-013).
 
 use super::{
-    flow::{Finished, PlaceQuestion},
-    routes::{browser, cookies_gone, failed, finished, opened, request},
+    flow::{Browser, Finished, PlaceQuestion},
+    routes::{browser, cookies_gone, failed, finished, opened, request, request_query},
 };
 use crate::{
-    Deps, cookies,
+    Deps,
+    cookies::{self, Tag},
     csrf::{self, Posted},
     render::html,
     view::{Choice, ConnectPage, Field, Form, HandOff, Kind},
@@ -26,11 +27,15 @@ pub(super) async fn ask(
     extensions: Extensions,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let request = request(query.as_deref());
-    let browser = browser(&headers, &extensions);
+    let (request, flow) = request(query.as_deref());
+    let flow = flow.as_ref();
+    let browser = browser(&headers, &extensions, flow, None);
     match deps.connect.to_choose(&browser, &request).await {
-        Ok(question) => html(StatusCode::OK, &page(&deps, &headers, &request, &question)),
-        Err(error) => failed(&deps, &error, opened(&headers).as_ref()),
+        Ok(question) => html(
+            StatusCode::OK,
+            &page(&deps, &browser, &request, flow, &question),
+        ),
+        Err(error) => failed(&deps, &error, opened(&headers, flow).as_ref()),
     }
 }
 
@@ -42,8 +47,9 @@ pub(super) async fn choose(
     RawQuery(query): RawQuery,
     Posted(sent): Posted,
 ) -> Response {
-    let request = request(query.as_deref());
-    let browser = browser(&headers, &extensions);
+    let (request, flow) = request(query.as_deref());
+    let flow = flow.as_ref();
+    let browser = browser(&headers, &extensions, flow, None);
     let chosen = deps
         .connect
         .choose(&browser, &request, sent.text(PLACE))
@@ -54,32 +60,39 @@ pub(super) async fn choose(
                 name: url.host_str().unwrap_or_default().to_owned(),
                 to: url,
             };
-            cookies_gone(html(StatusCode::OK, &page))
+            cookies_gone(
+                html(StatusCode::OK, &page),
+                flow,
+                opened(&headers, flow).as_ref(),
+            )
         }
         // The sign-in that follows still needs the connect cookie.
-        Ok(Some(end @ Finished::SignIn { .. })) => finished(end),
-        Ok(Some(end)) => cookies_gone(finished(end)),
+        Ok(Some(end @ Finished::SignIn { .. })) => finished(end, flow),
+        Ok(Some(end)) => cookies_gone(finished(end, flow), flow, opened(&headers, flow).as_ref()),
         Ok(None) => match deps.connect.to_choose(&browser, &request).await {
             Ok(question) => {
-                let mut page = page(&deps, &headers, &request, &question);
+                let mut page = page(&deps, &browser, &request, flow, &question);
                 let wrong = format!("Choose the {} to connect.", question.noun);
                 page.form.blame(vec![(PLACE.to_owned(), wrong)]);
                 html(StatusCode::UNPROCESSABLE_ENTITY, &page)
             }
-            Err(error) => failed(&deps, &error, opened(&headers).as_ref()),
+            Err(error) => failed(&deps, &error, opened(&headers, flow).as_ref()),
         },
-        Err(error) => failed(&deps, &error, opened(&headers).as_ref()),
+        Err(error) => failed(&deps, &error, opened(&headers, flow).as_ref()),
     }
 }
 
-pub(super) fn address(request: &str) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("request", request)
-        .finish();
-    format!("/connect/place?{query}")
+pub(super) fn address(request: &str, flow: Option<&Tag>) -> String {
+    format!("/connect/place?{}", request_query(request, flow))
 }
 
-fn page(deps: &Deps, headers: &HeaderMap, request: &str, question: &PlaceQuestion) -> ConnectPage {
+fn page(
+    deps: &Deps,
+    browser: &Browser,
+    request: &str,
+    flow: Option<&Tag>,
+    question: &PlaceQuestion,
+) -> ConnectPage {
     let PlaceQuestion {
         application,
         provider,
@@ -89,8 +102,9 @@ fn page(deps: &Deps, headers: &HeaderMap, request: &str, question: &PlaceQuestio
     let choices = places
         .iter()
         .map(|place| Choice::new(&place.value, &place.label, &place.about, ""));
-    let csrf = cookies::CONNECT
-        .read(headers)
+    let csrf = browser
+        .connect
+        .as_ref()
         .map(|cookie| csrf::token(deps, cookies::CONNECT, cookie.expose()));
     let label = format!("{provider} {noun}");
     ConnectPage {
@@ -101,7 +115,7 @@ fn page(deps: &Deps, headers: &HeaderMap, request: &str, question: &PlaceQuestio
         ),
         reassurance: format!("{application} works with the {noun} you choose and with no other."),
         form: Form {
-            action: address(request),
+            action: address(request, flow),
             csrf: csrf.unwrap_or_default(),
             submit: format!("Connect this {noun}"),
             ..Form::default()

@@ -3,10 +3,11 @@ use super::{
     form, outcome, place,
 };
 use crate::{
-    Deps, cookies,
+    Deps,
+    cookies::{self, Tag},
     csrf::{self, Guard, Posted},
     failure::{Failure, reference},
-    render::{html, redirect, set_cookie},
+    render::{html, redirect, set_cookie, set_tagged},
     view::{ConnectPage, HandOff, SignInPage},
     visitor,
 };
@@ -39,8 +40,15 @@ pub(crate) fn router(deps: &Deps) -> Router {
         .with_state(deps.clone())
 }
 
-/// The visitor's browser, as the domain sees it.
-pub(super) fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
+/// The visitor's browser, as the domain sees it: with the cookies of the flow, or of the link, that the
+/// request is about.
+pub(super) fn browser(
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    flow: Option<&Tag>,
+    link: Option<&Tag>,
+) -> Browser {
+    let tagged = |cookie: cookies::Cookie, tag: Option<&Tag>| cookie.read_tagged(headers, tag?);
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
@@ -52,8 +60,8 @@ pub(super) fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
             |name| name.host().trim_end_matches('.').to_ascii_lowercase(),
         ),
         address: visitor::address(extensions),
-        connect: cookies::CONNECT.read(headers),
-        portal: cookies::PORTAL.read(headers),
+        connect: tagged(cookies::CONNECT, flow),
+        portal: tagged(cookies::PORTAL, link),
         member_session: cookies::SESSION.read(headers),
     }
 }
@@ -65,28 +73,42 @@ fn pairs(query: Option<&str>) -> Vec<(String, String)> {
 }
 
 fn link(query: Option<&str>) -> Link {
-    let pairs = pairs(query);
-    let value = |name: &str| {
-        let pair = pairs.iter().find(|(key, _)| key == name);
-        pair.map(|(_, value)| value.clone()).unwrap_or_default()
-    };
     Link {
-        token: Secret::new(value("token")),
-        state: value("state"),
+        token: Secret::new(parameter(query, "token")),
+        state: parameter(query, "state"),
     }
 }
 
-/// Remembers the link for pages that tell of a failure. One that no cookie can hold is not ours.
-fn remember(mut response: Response, link: &Link) -> Response {
-    if let Some(cookie) = cookies::LINK.set(&form::query(link)) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+/// The parameter's first value, or nothing.
+fn parameter(query: Option<&str>, name: &str) -> String {
+    let pair = pairs(query).into_iter().find(|(key, _)| key == name);
+    pair.map(|(_, value)| value).unwrap_or_default()
+}
+
+fn link_tag(link: &Link) -> Option<Tag> {
+    Tag::of(link.token.expose())
+}
+
+/// Ties the consent to this browser, and remembers its link for pages that tell of a failure.
+fn begun(response: Response, headers: &HeaderMap, consent: &Consent, link: &Link) -> Response {
+    let flow = Tag::of(&consent.flow);
+    let flow = flow.as_ref();
+    let value = consent.connect.expose();
+    let mut response = set_tagged(response, headers, cookies::CONNECT, flow, value);
+    // A link that no cookie can hold is not ours.
+    let remembered = flow.and_then(|flow| {
+        let query = form::query(link);
+        cookies::LINK.set_tagged(headers, flow, &query)
+    });
+    for line in remembered.into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, line);
     }
     response
 }
 
-/// The link that this browser opened last.
-pub(super) fn opened(headers: &HeaderMap) -> Option<Link> {
-    let query = cookies::LINK.read(headers)?;
+/// The link that the flow began with, if this browser began it.
+pub(super) fn opened(headers: &HeaderMap, flow: Option<&Tag>) -> Option<Link> {
+    let query = cookies::LINK.read_tagged(headers, flow?)?;
     Some(link(Some(query.expose())))
 }
 
@@ -99,19 +121,26 @@ async fn open(
     let link = link(query.as_deref());
     match deps
         .connect
-        .open(&browser(&headers, &extensions), &link)
+        .open(&browser(&headers, &extensions, None, None), &link)
         .await
     {
         Ok(Opened::Provider(consent)) => {
             let response = redirect(StatusCode::FOUND, consent.url.as_str());
-            let response = set_cookie(response, cookies::CONNECT, consent.connect.expose());
-            remember(response, &link)
+            begun(response, &headers, &consent, &link)
         }
         Ok(Opened::Form { form, portal }) => {
             let token = csrf::token(&deps, cookies::PORTAL, portal.expose());
             let page = html(StatusCode::OK, &form::page(&form, &link, token));
+            // Calls of the API have the session of the form that was opened last.
             let page = set_cookie(page, cookies::PORTAL, portal.expose());
-            remember(page, &link)
+            let tag = link_tag(&link);
+            set_tagged(
+                page,
+                &headers,
+                cookies::PORTAL,
+                tag.as_ref(),
+                portal.expose(),
+            )
         }
         Err(error) => failed(&deps, &error, Some(&link)),
     }
@@ -125,7 +154,7 @@ async fn submit(
     Posted(sent): Posted,
 ) -> Response {
     let link = link(query.as_deref());
-    let browser = browser(&headers, &extensions);
+    let browser = browser(&headers, &extensions, None, link_tag(&link).as_ref());
     match deps
         .connect
         .submit(&browser, &link, Answers::new(sent.clone()))
@@ -139,22 +168,16 @@ async fn submit(
                 form::again(&form, &link, token.unwrap_or_default(), &sent, violations);
             html(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
-        Ok(Submitted::Provider(consent)) => hand_off(consent),
-        Ok(Submitted::Finished(end)) => cookies_gone(finished(end)),
+        Ok(Submitted::Provider(consent)) => {
+            let page = HandOff {
+                to: consent.url.clone(),
+                name: consent.provider.clone(),
+            };
+            begun(html(StatusCode::OK, &page), &headers, &consent, &link)
+        }
+        Ok(Submitted::Finished(end)) => cookies_gone(finished(end, None), None, Some(&link)),
         Err(error) => failed(&deps, &error, Some(&link)),
     }
-}
-
-fn hand_off(consent: Consent) -> Response {
-    let page = HandOff {
-        to: consent.url,
-        name: consent.provider,
-    };
-    set_cookie(
-        html(StatusCode::OK, &page),
-        cookies::CONNECT,
-        consent.connect.expose(),
-    )
 }
 
 async fn callback(
@@ -164,19 +187,21 @@ async fn callback(
     Path(connection): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let opened = opened(&headers);
+    let flow = Tag::of(&parameter(query.as_deref(), "state"));
+    let flow = flow.as_ref();
+    let opened = opened(&headers, flow);
     let Ok(connection) = connection.parse::<ConnectionId>() else {
         return failed(&deps, &ConnectError::InvalidState, opened.as_ref());
     };
-    let browser = browser(&headers, &extensions);
+    let browser = browser(&headers, &extensions, flow, None);
     match deps
         .connect
         .callback(&browser, connection, &pairs(query.as_deref()))
         .await
     {
         // What follows still needs the connect cookie.
-        Ok(end @ (Finished::SignIn { .. } | Finished::Choose { .. })) => finished(end),
-        Ok(end) => cookies_gone(finished(end)),
+        Ok(end @ (Finished::SignIn { .. } | Finished::Choose { .. })) => finished(end, flow),
+        Ok(end) => cookies_gone(finished(end, flow), flow, opened.as_ref()),
         Err(error) => failed(&deps, &error, opened.as_ref()),
     }
 }
@@ -209,17 +234,18 @@ async fn ask_member(
     extensions: Extensions,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let request = request(query.as_deref());
+    let (request, flow) = request(query.as_deref());
+    let flow = flow.as_ref();
     let Some(session) = cookies::SESSION.read(&headers) else {
-        return to_sign_in(&request);
+        return to_sign_in(&request, flow);
     };
-    let browser = browser(&headers, &extensions);
+    let browser = browser(&headers, &extensions, flow, None);
     let account = match deps.connect.to_verify(&browser, &request).await {
         Ok(account) => account,
-        Err(error) => return failed(&deps, &error, opened(&headers).as_ref()),
+        Err(error) => return failed(&deps, &error, opened(&headers, flow).as_ref()),
     };
     let form = crate::view::Form {
-        action: verify_address(&request),
+        action: verify_address(&request, flow),
         csrf: csrf::token(&deps, cookies::SESSION, session.expose()),
         submit: "Finish connecting".to_owned(),
         ..crate::view::Form::default()
@@ -254,53 +280,74 @@ async fn verify_member(
     RawQuery(query): RawQuery,
     Posted(_): Posted,
 ) -> Response {
-    let request = request(query.as_deref());
+    let (request, flow) = request(query.as_deref());
+    let flow = flow.as_ref();
+    let opened = opened(&headers, flow);
     match deps
         .connect
-        .verify_member(&browser(&headers, &extensions), &request)
+        .verify_member(&browser(&headers, &extensions, flow, None), &request)
         .await
     {
-        Ok(end @ Finished::SignIn { .. }) => finished(end),
-        Ok(end) => cookies_gone(finished(end)),
-        Err(error) => failed(&deps, &error, opened(&headers).as_ref()),
+        Ok(end @ Finished::SignIn { .. }) => finished(end, flow),
+        Ok(end) => cookies_gone(finished(end, flow), flow, opened.as_ref()),
+        Err(error) => failed(&deps, &error, opened.as_ref()),
     }
 }
 
-pub(super) fn request(query: Option<&str>) -> String {
-    let request = pairs(query).into_iter().find(|(name, _)| name == "request");
-    request.map(|(_, value)| value).unwrap_or_default()
+/// The pending authorization, and its flow.
+pub(super) fn request(query: Option<&str>) -> (String, Option<Tag>) {
+    let flow = Tag::of(&parameter(query, "flow"));
+    (parameter(query, "request"), flow)
 }
 
-fn verify_address(request: &str) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("request", request)
-        .finish();
-    format!("/connect/verify?{query}")
+/// What [`request`] reads.
+pub(super) fn request_query(request: &str, flow: Option<&Tag>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("request", request);
+    if let Some(flow) = flow {
+        query.append_pair("flow", flow.as_str());
+    }
+    query.finish()
 }
 
-fn to_sign_in(request: &str) -> Response {
+fn verify_address(request: &str, flow: Option<&Tag>) -> String {
+    format!("/connect/verify?{}", request_query(request, flow))
+}
+
+fn to_sign_in(request: &str, flow: Option<&Tag>) -> Response {
     let back = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("return_to", &verify_address(request))
+        .append_pair("return_to", &verify_address(request, flow))
         .finish();
     redirect(StatusCode::SEE_OTHER, &format!("/dashboard/sign-in?{back}"))
 }
 
-pub(super) fn finished(end: Finished) -> Response {
+pub(super) fn finished(end: Finished, flow: Option<&Tag>) -> Response {
     match end {
         Finished::Connected => redirect(StatusCode::SEE_OTHER, "/connect/success"),
         Finished::Application(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
-        Finished::SignIn { request } => redirect(StatusCode::SEE_OTHER, &verify_address(&request)),
+        Finished::SignIn { request } => {
+            redirect(StatusCode::SEE_OTHER, &verify_address(&request, flow))
+        }
         Finished::Choose { request } => {
-            redirect(StatusCode::SEE_OTHER, &place::address(request.expose()))
+            let to = place::address(request.expose(), flow);
+            redirect(StatusCode::SEE_OTHER, &to)
         }
     }
 }
 
-pub(super) fn cookies_gone(mut response: Response) -> Response {
-    let cleared = [cookies::CONNECT, cookies::PORTAL, cookies::LINK]
-        .into_iter()
-        .filter_map(cookies::Cookie::clear);
-    for cookie in cleared {
+/// Removes the cookies of what is finished, and leaves those of other tabs.
+pub(super) fn cookies_gone(
+    mut response: Response,
+    flow: Option<&Tag>,
+    link: Option<&Link>,
+) -> Response {
+    let of_flow = [cookies::CONNECT, cookies::LINK].map(|cookie| cookie.clear_tagged(flow?));
+    let tag = link.and_then(link_tag);
+    let of_link = [
+        tag.and_then(|tag| cookies::PORTAL.clear_tagged(&tag)),
+        cookies::PORTAL.clear(),
+    ];
+    for cookie in of_flow.into_iter().chain(of_link).flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response

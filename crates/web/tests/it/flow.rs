@@ -133,13 +133,16 @@ fn hostile_form() -> ConnectForm {
     form
 }
 
-fn consent() -> Consent {
+/// The link's state, up to what no state of a flow holds, is that of the flow.
+fn consent(link: &Link) -> Consent {
+    let state = link.state.split('&').next().unwrap();
     Consent {
-        url: "https://provider.test/authorize?client_id=1&state=2"
+        url: format!("https://provider.test/authorize?client_id=1&state={state}")
             .parse()
             .unwrap(),
         provider: "Zendesk".to_owned(),
-        connect: Secret::new("flow-1.mac".to_owned()),
+        connect: Secret::new(format!("flow-{state}.mac")),
+        flow: state.to_owned(),
     }
 }
 
@@ -150,11 +153,11 @@ impl ConnectFlow for TestFlow {
         let form = |form| {
             Ok(Opened::Form {
                 form,
-                portal: Secret::new("portal-1".to_owned()),
+                portal: Secret::new(format!("portal-{}", link.token.expose())),
             })
         };
         match link.token.expose().as_str() {
-            "oauth" => Ok(Opened::Provider(consent())),
+            "oauth" => Ok(Opened::Provider(consent(link))),
             "static" => form(static_form(false)),
             "again" => form(static_form(true)),
             "scopes" => form(scope_form()),
@@ -181,7 +184,8 @@ impl ConnectFlow for TestFlow {
         link: &Link,
         answers: Answers,
     ) -> Result<Submitted, ConnectError> {
-        assert_eq!(browser.portal.as_ref().unwrap().expose(), "portal-1");
+        let portal = browser.portal.as_ref().unwrap().expose();
+        assert_eq!(*portal, format!("portal-{}", link.token.expose()));
         let key = answers.get("api_key").map(|key| key.expose().clone());
         self.submitted.lock().unwrap().push((
             link.token.expose().clone(),
@@ -189,7 +193,7 @@ impl ConnectFlow for TestFlow {
             answers.scopes.clone(),
         ));
         match link.token.expose().as_str() {
-            "scopes" => Ok(Submitted::Provider(consent())),
+            "scopes" => Ok(Submitted::Provider(consent(link))),
             "static" if answers.get("domain").is_none() => Ok(Submitted::Wrong {
                 form: static_form(false),
                 violations: vec![FieldViolation {
@@ -208,20 +212,17 @@ impl ConnectFlow for TestFlow {
         _: ConnectionId,
         parameters: &[(String, String)],
     ) -> Result<Finished, ConnectError> {
-        if browser
-            .connect
-            .as_ref()
-            .is_none_or(|cookie| cookie.expose() != "flow-1.mac")
-        {
-            return Err(ConnectError::InvalidState);
-        }
-        self.callbacks.lock().unwrap().push(parameters.to_vec());
         let value = |name: &str| {
             parameters
                 .iter()
                 .find(|(key, _)| key == name)
                 .map_or("", |(_, value)| value)
         };
+        let bound = format!("flow-{}.mac", value("state"));
+        if browser.connect.as_ref().map(Secret::expose) != Some(&bound) {
+            return Err(ConnectError::InvalidState);
+        }
+        self.callbacks.lock().unwrap().push(parameters.to_vec());
         match (value("error"), value("code")) {
             ("", "custom") => Ok(Finished::Application(
                 "https://app.test/verify?auth_request_id=1".parse().unwrap(),
@@ -274,7 +275,7 @@ impl ConnectFlow for TestFlow {
         request: &str,
     ) -> Result<PlaceQuestion, ConnectError> {
         let cookie = browser.connect.as_ref().map(Secret::expose);
-        if request != "place-1" || cookie.is_none_or(|cookie| cookie != "flow-1.mac") {
+        if request != "place-1" || cookie.is_none_or(|cookie| cookie != "flow-s.mac") {
             return Err(ConnectError::InvalidState);
         }
         let place = |value: &str, label: &str, about: &str| Place {

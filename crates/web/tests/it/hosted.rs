@@ -17,9 +17,9 @@ async fn an_oauth_link_leads_straight_to_the_provider() {
     assert_eq!(answer.status, StatusCode::FOUND);
     assert_eq!(
         answer.location(),
-        "https://provider.test/authorize?client_id=1&state=2"
+        "https://provider.test/authorize?client_id=1&state=s"
     );
-    assert_eq!(browser.cookies["__Host-sk_connect"], "flow-1.mac");
+    assert_eq!(browser.cookies["__Host-sk_connect-s"], "flow-s.mac");
 }
 
 /// AK-305: labels, hints, masked inputs, choices, required markers, success page.
@@ -133,9 +133,9 @@ async fn scopes_are_chosen_and_the_provider_follows() {
     assert!(
         answer
             .body
-            .contains("0;url=https://provider.test/authorize?client_id=1&#38;state=2")
+            .contains("0;url=https://provider.test/authorize?client_id=1&#38;state=s")
     );
-    assert_eq!(browser.cookies["__Host-sk_connect"], "flow-1.mac");
+    assert_eq!(browser.cookies["__Host-sk_connect-s"], "flow-s.mac");
 }
 
 /// Part of AK-241: where all act with one account, a user only agrees.
@@ -202,7 +202,7 @@ async fn a_form_without_the_right_token_is_refused_and_changes_nothing() {
     let mut stranger = TestBrowser::new();
     stranger
         .cookies
-        .insert("__Host-sk_portal".to_owned(), "portal-2".to_owned());
+        .insert("__Host-sk_portal-static".to_owned(), "portal-2".to_owned());
     assert_eq!(
         stranger.post(&action, &field(&right)).await.status,
         StatusCode::FORBIDDEN
@@ -295,7 +295,10 @@ async fn the_provider_answer_goes_to_the_flow_and_on_to_the_right_place() {
             "code=custom&state=s",
             "https://app.test/verify?auth_request_id=1",
         ),
-        ("code=member&state=s", "/connect/verify?request=request-1"),
+        (
+            "code=member&state=s",
+            "/connect/verify?request=request-1&flow=s",
+        ),
     ] {
         browser.get("/oauth/connect?token=oauth&state=s").await;
         let answer = browser.get(&format!("{CALLBACK}?{query}")).await;
@@ -358,6 +361,7 @@ async fn a_refusal_offers_the_same_link_again_and_does_not_repeat_the_provider()
         .get(&format!("{CALLBACK}?error=access_denied&state=s"))
         .await;
     assert!(!page.body.contains("Try again</a>"), "{}", page.body);
+    browser.get("/oauth/connect?token=oauth&state=s%261").await;
     browser.get(&format!("{CALLBACK}?code=c&state=s")).await;
     assert!(browser.cookies.is_empty(), "a used link is forgotten");
 }
@@ -383,6 +387,52 @@ async fn only_a_link_that_may_still_work_is_offered_again() {
         browser.cookies.is_empty(),
         "only links that opened are kept"
     );
+}
+
+/// Part of AK-309: two services are connected in two tabs, in any order.
+#[tokio::test]
+async fn two_links_in_one_browser_both_finish() {
+    let mut browser = TestBrowser::new();
+    for state in ["first", "second"] {
+        browser
+            .get(&format!("/oauth/connect?token=oauth&state={state}"))
+            .await;
+    }
+    for state in ["first", "second"] {
+        let answer = browser
+            .get(&format!("{CALLBACK}?code=c&state={state}"))
+            .await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    }
+    assert!(browser.cookies.is_empty(), "{:?}", browser.cookies);
+
+    let static_page = browser.get("/oauth/connect?token=static&state=s").await;
+    let scopes_page = browser.get("/oauth/connect?token=scopes&state=t").await;
+    let domain = [("field.domain", "a.test")];
+    let first = browser.submit(&static_page, &domain).await;
+    assert_eq!(first.location(), "/connect/success");
+    let second = browser.submit(&scopes_page, &domain).await;
+    assert_eq!(second.status, StatusCode::OK, "{}", second.body);
+    let answer = browser.get(&format!("{CALLBACK}?code=c&state=t")).await;
+    assert_eq!(answer.location(), "/connect/success");
+    assert!(browser.cookies.is_empty(), "{:?}", browser.cookies);
+}
+
+/// SECURITY: part of AK-309. The cookie of one flow proves nothing for another.
+#[tokio::test]
+async fn the_cookie_of_another_flow_does_not_count() {
+    let mut browser = TestBrowser::new();
+    browser.get("/oauth/connect?token=oauth&state=mine").await;
+    let page = browser.get(&format!("{CALLBACK}?code=c&state=other")).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(browser.flow.callbacks.lock().unwrap().is_empty());
+    let mine = browser.cookies["__Host-sk_connect-mine"].clone();
+    browser
+        .cookies
+        .insert("__Host-sk_connect-other".to_owned(), mine);
+    let page = browser.get(&format!("{CALLBACK}?code=c&state=other")).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(browser.flow.callbacks.lock().unwrap().is_empty());
 }
 
 /// Part of AK-309: lax cookies are missing from a cross-site POST, so a form answer comes back as a GET.
@@ -459,7 +509,7 @@ async fn one_of_several_sites_is_chosen_in_the_same_browser() {
     let answer = browser
         .get(&format!("{CALLBACK}?code=several&state=s"))
         .await;
-    assert_eq!(answer.location(), "/connect/place?request=place-1");
+    assert_eq!(answer.location(), "/connect/place?request=place-1&flow=s");
     let page = browser.get(answer.location()).await;
     page.keep("place");
     assert_eq!(page.status, StatusCode::OK);
@@ -489,7 +539,7 @@ async fn one_of_several_sites_is_chosen_in_the_same_browser() {
 async fn after_the_choice_the_application_verifies_its_user() {
     let mut browser = TestBrowser::new();
     browser.get("/oauth/connect?token=oauth&state=s").await;
-    let page = browser.get("/connect/place?request=place-1").await;
+    let page = browser.get("/connect/place?request=place-1&flow=s").await;
     let end = browser.submit(&page, &[("place", "2")]).await;
     end.keep("place-application");
     assert_eq!(end.status, StatusCode::OK);
@@ -505,18 +555,20 @@ async fn after_the_choice_the_application_verifies_its_user() {
 async fn another_browser_cannot_choose() {
     let mut browser = TestBrowser::new();
     browser.get("/oauth/connect?token=oauth&state=s").await;
-    let page = browser.get("/connect/place?request=place-1").await;
+    let page = browser.get("/connect/place?request=place-1&flow=s").await;
     let fields = form(&page.body).fields;
     let mut place = vec![("place".to_owned(), "1".to_owned())];
-    let forged = browser.post("/connect/place?request=place-1", &place).await;
+    let forged = browser
+        .post("/connect/place?request=place-1&flow=s", &place)
+        .await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
 
     let mut stranger = TestBrowser::new();
-    let refused = stranger.get("/connect/place?request=place-1").await;
+    let refused = stranger.get("/connect/place?request=place-1&flow=s").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     place.extend(fields);
     let refused = stranger
-        .post("/connect/place?request=place-1", &place)
+        .post("/connect/place?request=place-1&flow=s", &place)
         .await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     for flow in [&browser.flow, &stranger.flow] {
