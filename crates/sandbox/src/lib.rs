@@ -14,7 +14,7 @@ pub use provider::{Chaos, ClientRegistration, TokenFault};
 use axum::Router;
 use keystead_net::mail::Mailbox;
 use keystead_types::{Clock, Rng};
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Id of the OAuth client that is always registered. Its redirect URI may be any loopback URL.
 pub const CLIENT_ID: &str = "sandbox-client";
@@ -40,12 +40,15 @@ pub struct Config {
     pub mailbox: Mailbox,
     /// OAuth clients known besides [`CLIENT_ID`]; more can be registered over HTTP.
     pub clients: Vec<ClientRegistration>,
+    /// Where clients, grants and tokens are kept over restarts; `None` keeps them in memory. A damaged
+    /// file is put aside with the extension `damaged`.
+    pub file: Option<PathBuf>,
 }
 
 /// The pages and endpoints below `/sandbox/`, with a state of their own.
 pub fn router(config: Config) -> Router {
     let mailbox = mailbox::router(config.mailbox);
-    let provider = provider::router(config.clock, config.rng, config.clients);
+    let provider = provider::router(config.clock, config.rng, config.clients, config.file);
     Router::new()
         .merge(provider)
         .merge(mailbox)

@@ -6,6 +6,7 @@ mod chaos;
 mod client;
 mod console;
 mod grants;
+mod keep;
 mod log;
 mod oauth1;
 mod token;
@@ -14,12 +15,16 @@ pub use chaos::{Chaos, TokenFault};
 pub use client::ClientRegistration;
 
 use aws_lc_rs::digest;
-use axum::Router;
+use axum::{Router, middleware};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use grants::Grants;
+use keep::Keeper;
 use keystead_types::{Clock, Rng, Timestamp};
 use log::Log;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// People who can sign in at the fake provider: subject, name, address.
 pub(crate) const USERS: [User; 3] = [
@@ -95,11 +100,18 @@ pub(crate) fn router(
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     clients: Vec<ClientRegistration>,
+    file: Option<PathBuf>,
 ) -> Router {
+    let keeper = file.map(Keeper::new);
+    let kept = keeper.as_ref().map(Keeper::read).unwrap_or_default();
     let provider = Provider {
         clock,
         rng,
-        state: Arc::default(),
+        state: Arc::new(Mutex::new(State {
+            grants: kept.grants,
+            oauth1: kept.oauth1,
+            ..State::default()
+        })),
     };
     {
         let mut state = provider.state();
@@ -107,7 +119,7 @@ pub(crate) fn router(
             state.grants.register(client);
         }
     }
-    Router::new()
+    let router = Router::new()
         .merge(authorize::router())
         .merge(token::router())
         .merge(oauth1::router())
@@ -115,7 +127,14 @@ pub(crate) fn router(
         .merge(log::router())
         .merge(chaos::router())
         .merge(console::router())
-        .with_state(provider)
+        .with_state(provider.clone());
+    match keeper {
+        Some(keeper) => router.layer(middleware::from_fn_with_state(
+            (provider, Arc::new(keeper)),
+            keep::before_answering,
+        )),
+        None => router,
+    }
 }
 
 /// SHA-256, by which tokens are kept.

@@ -109,7 +109,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         holder: installation.holder,
         prepared: prepared.await??,
         mailer: Arc::new(mailbox.clone()),
-        sandbox: Some(mailbox),
+        sandbox: Some((mailbox, folder.join("sandbox.json"))),
         metrics,
         limits: Limits::default(),
     })?;

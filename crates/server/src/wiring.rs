@@ -16,7 +16,7 @@ use keystead_net::{
     mail::{Mailbox, Mailer},
 };
 use keystead_types::Rng;
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 use tokio::task::JoinHandle;
 
 /// What an installation is made of.
@@ -26,8 +26,8 @@ pub(crate) struct Parts {
     pub(crate) holder: String,
     pub(crate) prepared: Prepared,
     pub(crate) mailer: Arc<dyn Mailer>,
-    /// The mailbox the sandbox shows; `None` for no sandbox.
-    pub(crate) sandbox: Option<Mailbox>,
+    /// The mailbox the sandbox shows and the file its provider keeps grants in; `None` for no sandbox.
+    pub(crate) sandbox: Option<(Mailbox, PathBuf)>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
 }
@@ -115,11 +115,12 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         rng: ctx.rng.clone(),
     });
     let pages = match sandbox {
-        Some(mailbox) => pages.merge(keystead_sandbox::router(keystead_sandbox::Config {
+        Some((mailbox, file)) => pages.merge(keystead_sandbox::router(keystead_sandbox::Config {
             clock: ctx.clock.clone(),
             rng: ctx.rng.clone(),
             mailbox,
             clients: Vec::new(),
+            file: Some(file),
         })),
         None => pages,
     };

@@ -58,6 +58,7 @@ impl Upstream {
                 client(SECOND_CLIENT, Some(SECOND_SECRET)),
                 client(PUBLIC_CLIENT, None),
             ],
+            file: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());

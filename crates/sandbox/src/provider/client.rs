@@ -1,12 +1,12 @@
 //! Applications that are registered at the fake provider.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 use url::{Host, Url};
 
 /// An application known to the fake provider.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientRegistration {
     /// Public name.

@@ -1,9 +1,13 @@
 //! Codes, tokens and token families: the rules, without HTTP.
 
-use super::{ClientRegistration, sha256};
+use super::{
+    ClientRegistration,
+    keep::{by_hash, micros},
+    sha256,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use keystead_types::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, time::Duration};
 
 const CODE_LIFETIME: Duration = Duration::from_mins(5);
@@ -13,7 +17,7 @@ const CROWDED: usize = 10_000;
 type Hash = [u8; 32];
 
 /// One consent of one person; all tokens that come from it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Family {
     pub(crate) id: u64,
     pub(crate) client_id: String,
@@ -22,7 +26,7 @@ pub(crate) struct Family {
     pub(crate) revoked: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NewCode {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
@@ -31,26 +35,28 @@ pub(crate) struct NewCode {
     pub(crate) challenge: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Code {
     new: NewCode,
+    #[serde(with = "micros")]
     expires_at: Timestamp,
     /// The family it was redeemed for.
     redeemed: Option<u64>,
 }
 
 /// Whom a live access token stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Access {
     /// None for client credentials.
     pub(crate) family: Option<u64>,
     pub(crate) client_id: String,
     pub(crate) subject: String,
     pub(crate) scope: String,
+    #[serde(with = "micros")]
     expires_at: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Refresh {
     family: u64,
     used: bool,
@@ -87,18 +93,35 @@ pub(crate) struct RefreshRules {
 }
 
 /// All clients, codes and tokens.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Grants {
     clients: HashMap<String, ClientRegistration>,
+    #[serde(with = "by_hash")]
     codes: HashMap<Hash, Code>,
     families: HashMap<u64, Family>,
+    #[serde(with = "by_hash")]
     access: HashMap<Hash, Access>,
+    #[serde(with = "by_hash")]
     refresh: HashMap<Hash, Refresh>,
     last_family: u64,
+    /// Grows with everything that the file must know of.
+    #[serde(skip)]
+    changes: u64,
 }
 
 impl Grants {
+    /// Number of the last change.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Notes a change, also one of what is kept beside the grants.
+    pub(crate) const fn changed(&mut self) {
+        self.changes += 1;
+    }
+
     pub(crate) fn register(&mut self, client: ClientRegistration) {
+        self.changed();
         self.clients.insert(client.client_id.clone(), client);
     }
 
@@ -125,6 +148,7 @@ impl Grants {
     }
 
     pub(crate) fn add_code(&mut self, code: &str, new: NewCode, now: Timestamp) {
+        self.changed();
         if self.codes.len() > CROWDED {
             self.codes.retain(|_, code| code.expires_at > now);
         }
@@ -147,6 +171,7 @@ impl Grants {
         verifier: Option<&str>,
         now: Timestamp,
     ) -> Result<Family, Refused> {
+        self.changed();
         let unknown = Refused::because("the code is unknown, expired or belongs to another client");
         let Some(entry) = self.codes.get_mut(&sha256(code.as_bytes())) else {
             return Err(unknown);
@@ -193,6 +218,7 @@ impl Grants {
         scope: Option<&str>,
         rules: RefreshRules,
     ) -> Result<Family, Refused> {
+        self.changed();
         let dead = Refused::because("the refresh token is unknown or was revoked");
         let Some(entry) = self.refresh.get_mut(&sha256(token.as_bytes())) else {
             return Err(dead);
@@ -229,6 +255,7 @@ impl Grants {
     }
 
     pub(crate) fn add_refresh(&mut self, token: &str, family: u64) {
+        self.changed();
         if self.refresh.len() > CROWDED {
             let families = &self.families;
             self.refresh.retain(|_, token| {
@@ -248,6 +275,7 @@ impl Grants {
     }
 
     pub(crate) fn add_access(&mut self, token: &str, access: Access, now: Timestamp) {
+        self.changed();
         if self.access.len() > CROWDED {
             self.access.retain(|_, access| access.expires_at > now);
         }
@@ -266,6 +294,7 @@ impl Grants {
     /// Ends a token of the client (RFC 7009): a refresh token takes its whole family along. Gives the
     /// family that fell.
     pub(crate) fn revoke(&mut self, token: &str, client_id: &str) -> Option<u64> {
+        self.changed();
         let hash = sha256(token.as_bytes());
         if let Some(refresh) = self.refresh.get(&hash) {
             let family = refresh.family;
@@ -287,6 +316,7 @@ impl Grants {
 
     /// Ends everything that came from one consent; false when it had ended before.
     pub(crate) fn revoke_family(&mut self, id: u64) -> bool {
+        self.changed();
         match self.families.get_mut(&id) {
             Some(family) if !family.revoked => {
                 family.revoked = true;

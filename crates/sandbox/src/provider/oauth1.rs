@@ -15,7 +15,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use keystead_types::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -43,7 +43,7 @@ struct Temporary {
 }
 
 /// A token that does not end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Token {
     secret: String,
     client_id: String,
@@ -52,10 +52,13 @@ pub(super) struct Token {
 }
 
 /// All flows, tokens and nonces of OAuth 1.0a.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Credentials {
+    #[serde(skip)]
     temporary: HashMap<String, Temporary>,
+    /// Their secrets sign, so hashes would not do.
     tokens: HashMap<String, Token>,
+    #[serde(skip)]
     nonces: HashSet<(String, String, i64)>,
 }
 
@@ -312,6 +315,7 @@ async fn access_token(State(provider): State<Provider>, request: Request) -> Res
         scope: flow.scope,
     };
     state.oauth1.tokens.insert(token.clone(), entry);
+    state.grants.changed();
     state.log.count(|total| total.oauth1_tokens += 1);
     state.log.add(now, event);
     form_answer(&[("oauth_token", &token), ("oauth_token_secret", &secret)])

@@ -8,6 +8,7 @@
 
 mod api;
 mod chaos;
+mod keep;
 mod mailbox;
 mod oauth;
 mod support;

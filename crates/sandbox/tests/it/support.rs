@@ -7,9 +7,12 @@ use keystead_net::mail::Mailbox;
 use keystead_sandbox::{CLIENT_ID, CLIENT_SECRET, Config, router};
 use keystead_types::{Clock, ManualClock, Rng, Timestamp};
 use serde_json::Value;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tower::ServiceExt;
 use url::{Url, form_urlencoded};
@@ -19,13 +22,15 @@ pub(crate) const CALLBACK: &str = "http://localhost:9/cb?keep=1";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// Numbers instead of random bytes: different each time, the same in each run.
-#[derive(Debug, Default)]
-struct Counting(AtomicU64);
+/// Numbers instead of random bytes: different each time, also from those of another sandbox.
+#[derive(Debug)]
+struct Counting;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl Rng for Counting {
     fn fill(&self, buffer: &mut [u8]) {
-        let number = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+        let number = COUNT.fetch_add(1, Ordering::SeqCst).to_be_bytes();
         for (slot, byte) in buffer.iter_mut().zip(number.into_iter().cycle()) {
             *slot = byte;
         }
@@ -69,13 +74,23 @@ impl Answer {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// One that keeps its grants in this file.
+    pub(crate) fn kept(file: &Path) -> Self {
+        Self::with(Some(file.to_owned()))
+    }
+
+    fn with(file: Option<PathBuf>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_790_000_000)));
         let mailbox = Mailbox::in_memory(Arc::clone(&clock) as Arc<dyn Clock>);
         let router = router(Config {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            rng: Arc::new(Counting::default()),
+            rng: Arc::new(Counting),
             mailbox: mailbox.clone(),
             clients: Vec::new(),
+            file,
         });
         Self {
             router,

@@ -248,17 +248,28 @@ async fn only_a_signed_in_member_in_the_same_browser_finishes_the_connection() {
         "{after}"
     );
 
-    let proxied = client
-        .get(format!("{url}/proxy/me"))
-        .bearer_auth(&api.bearer)
-        .header("connection_name", "sandbox")
-        .header("identifier", "user-1");
-    let answer = proxied.send().await.unwrap();
-    let source = answer.headers()["x-scalekit-source"].clone();
-    let text = answer.text().await.unwrap();
-    assert!(
-        source == "upstream" && text.contains("ada@example.test"),
-        "{text}"
-    );
+    let proxied = async |url: &str, bearer: &str| {
+        let request = client
+            .get(format!("{url}/proxy/me"))
+            .bearer_auth(bearer)
+            .header("connection_name", "sandbox")
+            .header("identifier", "user-1");
+        let answer = request.send().await.unwrap();
+        let source = answer.headers()["x-scalekit-source"].clone();
+        let text = answer.text().await.unwrap();
+        assert!(
+            source == "upstream" && text.contains("ada@example.test"),
+            "{text}"
+        );
+    };
+    proxied(&api.url, &api.bearer).await;
+
+    // The sandbox's provider still knows what it granted when nobody had time to say goodbye.
+    server.signal("KILL");
+    server.end();
+    let mut server = Running::start(&mut dev(folder.path(), &[]));
+    let (url, _) = server.ready();
+    let api = Api::of(folder.path(), &url).await;
+    proxied(&api.url, &api.bearer).await;
     server.stop();
 }
