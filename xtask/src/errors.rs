@@ -24,11 +24,9 @@ pub(crate) fn render() -> Result<String> {
     );
     for code in ErrorCode::ALL {
         let grpc = code.grpc();
-        // The gateway answers 413, as HTTP has a status of its own for it.
-        let http = if *code == ErrorCode::RequestTooLarge {
-            413
-        } else {
-            grpc.http_status()
+        let http = match (code.http_status(), code.proxy_status()) {
+            (api, proxy) if api == proxy => api.to_string(),
+            (api, proxy) => format!("{api}, from the proxy {proxy}"),
         };
         let (name, meaning, message) = (code.as_str(), code.description(), code.default_message());
         writeln!(

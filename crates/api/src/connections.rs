@@ -83,7 +83,13 @@ impl Connections {
         message: pb::CreateConnection,
     ) -> Result<pb::Connection, Status> {
         if message.provider_key.is_empty() {
-            return Err(failed(Error::Unsupported("a connection for logging in")));
+            use pb::ConnectionType as Kind;
+            return Err(failed(match message.r#type() {
+                Kind::Oidc | Kind::Saml | Kind::Password | Kind::Passwordless | Kind::Webauthn => {
+                    Error::Unsupported("a connection for logging in")
+                }
+                _ => Error::field("connection.provider_key", "is missing: name a connector"),
+            }));
         }
         let (kit, env) = (self.kit(), caller.env());
         let provider = kit

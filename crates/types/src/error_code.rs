@@ -39,6 +39,27 @@ impl GrpcCode {
     }
 }
 
+impl ErrorCode {
+    /// The HTTP status over REST, where the code has another than its gRPC status.
+    ///
+    /// The gateway answers 413, as HTTP has a status of its own for it.
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::RequestTooLarge => 413,
+            other => other.grpc().http_status(),
+        }
+    }
+
+    /// The HTTP status that the proxy answers with: it is a gateway to the provider, and 502 says that
+    /// the next server failed, where 503 would say that this one is busy (AK-454).
+    pub const fn proxy_status(self) -> u16 {
+        match self {
+            Self::UpstreamUnreachable => 502,
+            other => other.http_status(),
+        }
+    }
+}
+
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $wire:literal, $grpc:ident, $message:literal;)*) => {
         /// Every reason a request can fail for: the name on the wire decides the rest.

@@ -515,13 +515,14 @@ pub(crate) fn checked_selection(
     Ok(selection)
 }
 
-/// Identifiers are opaque: NFC, no whitespace around (4.2).
+/// Identifiers are opaque: NFC, no whitespace around, no control characters (4.2).
 pub(crate) fn checked_identifier(identifier: &str) -> Result<String> {
-    if identifier.trim() != identifier || identifier.chars().any(char::is_control) {
-        return Err(Error::field(
-            "identifier",
-            "must not begin or end with white space",
-        ));
+    let refuse = |why| Err(Error::field("identifier", why));
+    if identifier.trim() != identifier {
+        return refuse("must not begin or end with white space");
+    }
+    if identifier.chars().any(char::is_control) {
+        return refuse("must not hold tabs, line breaks or other control characters");
     }
     Ok(identifier.nfc().collect())
 }

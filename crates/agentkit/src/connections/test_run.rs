@@ -184,9 +184,10 @@ pub(crate) async fn failed(
         CallbackError::PostAuth(_) => "post_auth_failed",
         CallbackError::NoVerifyUrl => "no_verify_url",
         CallbackError::WrongIssuer => "wrong_issuer",
-        CallbackError::InvalidState | CallbackError::SessionExpired | CallbackError::Other(_) => {
-            "failed"
-        }
+        CallbackError::Unreadable(_)
+        | CallbackError::InvalidState
+        | CallbackError::SessionExpired
+        | CallbackError::Other(_) => "failed",
     };
     let status = TestStatus::Failure.as_str();
     connection_tests::finish(tx, link, status, code, &error.to_string(), now).await

@@ -55,6 +55,9 @@ pub enum CallbackError {
     /// server that is not the one asked.
     #[error("the answer comes from another authorization server")]
     WrongIssuer,
+    /// The provider sent the browser back with something that is no answer.
+    #[error(transparent)]
+    Unreadable(#[from] keystead_oauth::CallbackError),
     /// Unknown, used or foreign state, or another browser.
     #[error("the authorization was not started in this browser or was finished already")]
     InvalidState,
@@ -147,8 +150,8 @@ impl AgentKit {
         browser: Option<&Secret<String>>,
         parameters: &str,
     ) -> Result<CallbackEnd> {
-        let browser = browser.ok_or(CallbackError::InvalidState)?;
         let (state, outcome, issuer) = self.read_answer(env, connection, parameters).await?;
+        let browser = browser.ok_or(CallbackError::InvalidState)?;
         let flow = self.redeem(env, connection, &state, browser).await?;
         let link = self.unfinished(env, flow.link_id).await?;
         let secrets: FlowSecrets = self
@@ -221,12 +224,11 @@ impl AgentKit {
             Err(Error::ConnectionNotFound(_)) => return Err(CallbackError::InvalidState),
             Err(other) => return Err(other.into()),
         };
-        let unreadable = |_| CallbackError::InvalidState;
         if kind == AuthKind::TrelloOauth1 {
-            let callback = oauth1::Callback::parse(parameters).map_err(unreadable)?;
+            let callback = oauth1::Callback::parse(parameters)?;
             Ok((callback.state, callback.outcome.map(Proof::Verifier), None))
         } else {
-            let callback = Callback::parse(parameters).map_err(unreadable)?;
+            let callback = Callback::parse(parameters)?;
             let outcome = callback.outcome.map(Proof::Code);
             Ok((callback.state, outcome, callback.issuer))
         }

@@ -81,16 +81,7 @@ impl From<ProxyFailure> for ProxyError {
 impl ProxyError {
     /// Status of the platform's answer (AK-454).
     pub fn http_status(&self) -> u16 {
-        match self {
-            Self::Refused(error) => match error {
-                Error::ProviderUnavailable(_) => 502,
-                other => other.code().grpc().http_status(),
-            },
-            Self::Upstream(FetchError::Blocked { .. }) => 403,
-            Self::Upstream(FetchError::Timeout) => 504,
-            Self::Upstream(FetchError::RequestBody { .. }) => 400,
-            Self::Upstream(_) => 502,
-        }
+        self.reason().code().proxy_status()
     }
 
     /// The reason, for the error body.

@@ -174,11 +174,14 @@ on_both_engines! {
             finish(&app, &connection, Some(&second.browser), &back.query).await,
             finish(&app, &other, Some(&back.browser), &back.query).await,
             app.kit.finish_consent(environment, connection.id, Some(&back.browser), &back.query).await,
-            finish(&app, &connection, Some(&back.browser), "code=x").await,
-            finish(&app, &connection, Some(&back.browser), "").await,
         ];
         for (index, refused) in refused.into_iter().enumerate() {
             assert!(matches!(refused, Err(CallbackError::InvalidState)), "{index}: {refused:?}");
+        }
+        let stateful = format!("state={}", param(&back.url, "state").unwrap());
+        for (browser, unreadable) in [(Some(&back.browser), "code=x"), (Some(&back.browser), ""), (None, stateful.as_str())] {
+            let refused = finish(&app, &connection, browser, unreadable).await;
+            assert!(matches!(refused, Err(CallbackError::Unreadable(_))), "{unreadable}: {refused:?}");
         }
         assert_eq!(app.upstream.counter("token_requests").await, 0);
         finish(&app, &connection, Some(&back.browser), &back.query).await.unwrap();

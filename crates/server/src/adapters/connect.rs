@@ -322,6 +322,9 @@ impl HostedConnect {
             Err(_) => "The service".to_owned(),
         };
         match error {
+            CallbackError::Unreadable(why) => ConnectError::Unreadable {
+                description: why.to_string(),
+            },
             CallbackError::InvalidState | CallbackError::WrongIssuer => ConnectError::InvalidState,
             CallbackError::SessionExpired => ConnectError::SessionExpired,
             CallbackError::Denied(denial) => ConnectError::Provider {

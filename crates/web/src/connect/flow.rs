@@ -324,6 +324,12 @@ pub enum ConnectError {
     /// The state of the callback is unknown, used, or belongs to another browser or connection.
     #[error("the state is not valid")]
     InvalidState,
+    /// The provider sent the browser back with something that is no answer.
+    #[error("the answer cannot be read: {description}")]
+    Unreadable {
+        /// What is wrong with it, safe to show.
+        description: String,
+    },
     /// The provider answered with an error (AK-310).
     #[error("the provider refused: {code}")]
     Provider {

@@ -49,6 +49,7 @@ const fn is_worth_another_try(error: &ConnectError) -> bool {
         ConnectError::Provider { .. }
         | ConnectError::Exchange { .. }
         | ConnectError::InvalidState
+        | ConnectError::Unreadable { .. }
         | ConnectError::TooManyRequests
         | ConnectError::Internal(_) => true,
         ConnectError::SessionExpired
@@ -81,6 +82,19 @@ fn words(error: &ConnectError) -> (StatusCode, Outcome, String, [String; 3]) {
                 "We could not match this answer",
                 "The answer belongs to another browser, or it was used before. Nothing was changed.",
                 "Open the link again in the same browser, and finish there.",
+            ],
+        ),
+        ConnectError::Unreadable { description } => page(
+            StatusCode::BAD_REQUEST,
+            Outcome::Failure,
+            "invalid_response",
+            [
+                "The service sent no answer that we can read",
+                &format!(
+                    "You came back, but {}. Nothing was changed.",
+                    sentence(description)
+                ),
+                "Try again. If it keeps failing, tell the application's support the reference below.",
             ],
         ),
         ConnectError::Provider { code, provider } => refused(code, provider),

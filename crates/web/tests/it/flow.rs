@@ -218,6 +218,11 @@ impl ConnectFlow for TestFlow {
                 .find(|(key, _)| key == name)
                 .map_or("", |(_, value)| value)
         };
+        if value("error").is_empty() && value("code").is_empty() {
+            return Err(ConnectError::Unreadable {
+                description: "the callback carries neither code nor error".to_owned(),
+            });
+        }
         let bound = format!("flow-{}.mac", value("state"));
         if browser.connect.as_ref().map(Secret::expose) != Some(&bound) {
             return Err(ConnectError::InvalidState);

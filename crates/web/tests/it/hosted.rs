@@ -322,6 +322,13 @@ async fn a_callback_without_the_cookie_or_with_a_foreign_id_is_refused() {
     page.keep("invalid_state");
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     assert!(page.body.contains("invalid_state"));
+    let empty = browser.get(&format!("{CALLBACK}?state=s")).await;
+    empty.keep("invalid_response");
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+    assert!(
+        empty.body.contains("carries neither code nor error")
+            && !empty.body.contains("another browser")
+    );
     let odd = browser.get("/sso/v1/oauth/org_1/callback?code=c").await;
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
 }
