@@ -126,6 +126,16 @@ on_both_engines! {
         assert_eq!(needed, &json!(["agent_connectors:execute"]), "{}", denied.json);
     }
 
+    /// Addresses of MCP are in answers already; a client there gets the API's error, and no page.
+    async fn mcp_is_not_built_yet(test: TestDb) {
+        let world = World::started(&test).await;
+        for path in ["/mcp", "/mcp/v3/connections/desk"] {
+            let answer = send(&world, Request::post(path).body(Bytes::new()).unwrap()).await;
+            let code = &answer.json["details"][0]["error_code"];
+            assert_eq!((answer.status.as_u16(), code.as_str()), (501, Some("UNIMPLEMENTED")), "{path}");
+        }
+    }
+
     /// AK-454, AK-114: a refusal of a named account is in the log, and says when to come back.
     async fn a_refused_call_is_found_in_the_log(test: TestDb) {
         let world = World::started(&test).await;

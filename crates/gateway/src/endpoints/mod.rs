@@ -48,6 +48,12 @@ impl Endpoints {
             let rest = format!("/{rest}");
             return Ok(self.proxied(request, rest).await);
         }
+        if path == "/mcp" || path.starts_with("/mcp/") {
+            let (parts, _) = request.into_parts();
+            let id = self.request_id(&parts);
+            let failure = Failure::because(ErrorCode::Unimplemented, "MCP is not built yet");
+            return Ok(refused(failure, &id));
+        }
         match path {
             "/oauth/token" => Ok(self.token(request).await),
             "/keys" | "/.well-known/jwks.json" => Ok(match *request.method() {

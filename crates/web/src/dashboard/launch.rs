@@ -150,7 +150,7 @@ async fn direct_calls(desk: &Desk, connections: &[ListConnection]) -> Result<Ste
         .map(|provider| provider.display_name.as_str())
         .collect();
     let about = if off.is_empty() {
-        "Your agents can call the services themselves, not only tools.".to_owned()
+        "Your agents can call the services.".to_owned()
     } else {
         format!("Switched off for: {}.", off.join(", "))
     };

@@ -75,7 +75,7 @@ pub(super) async fn show(desk: Desk) -> Answer {
     }
     page.blocks.push(card(
         "Get started",
-        "Three steps to the first call of a tool.",
+        "Three steps to the first call.",
         CardBody::Steps(vec![
             step(
                 "Create a connection",

@@ -126,5 +126,4 @@ clients! {
     connections: connections::connection_service_client::ConnectionServiceClient;
     environments: environments::environment_service_client::EnvironmentServiceClient;
     providers: providers::provider_service_client::ProviderServiceClient;
-    tool_calls: agentkit_logs::agentkit_logs_service_client::AgentkitLogsServiceClient;
 }

@@ -20,7 +20,7 @@ use prost_types::{ListValue, Struct, Timestamp, Value, value::Kind};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp {
         seconds: 1_790_000_000 + seconds,
         nanos: 0,
@@ -65,7 +65,7 @@ pub(crate) fn provider(
     }
 }
 
-fn oauth(scopes: &[&str]) -> Json {
+pub(crate) fn oauth(scopes: &[&str]) -> Json {
     let scopes: Vec<Json> = scopes
         .iter()
         .map(|scope| json!({"scope": scope, "display_name": scope}))

@@ -3,20 +3,14 @@ use crate::{
     csrf::Posted,
     dashboard::{connectors::Names, desk::Desk, json, trouble::Answer, words},
     render::html,
-    view::{
-        Action, Block, Card, CardBody, Cell, Empty, Fact, FactValue, Icon, Monogram, Notice, Page,
-        Table, Tone,
-    },
+    view::{Action, Block, Card, CardBody, Fact, FactValue, Monogram, Notice, Page, Tone},
 };
 use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::extensions::{ListMissingScopesRequest, RefreshConnectedAccountRequest};
-use keystead_proto::v1::{
-    agentkit_logs::{ListToolCallLogsRequest, ToolCallLog},
-    connected_accounts::{
-        ConnectedAccount, ConnectorStatus, ConnectorType, GetMagicLinkForConnectedAccountRequest,
-        authorization_details::Details,
-    },
+use keystead_proto::v1::connected_accounts::{
+    ConnectedAccount, ConnectorStatus, ConnectorType, GetMagicLinkForConnectedAccountRequest,
+    authorization_details::Details,
 };
 use tonic::Code;
 
@@ -144,7 +138,6 @@ async fn page(desk: &Desk, account: &ConnectedAccount, notice: Option<Notice>) -
         })));
     }
     page.blocks.push(history.block());
-    page.blocks.extend(calls(desk, &account.id).await);
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Delete account".to_owned(),
         about: "Removes the account and its credential for good.".to_owned(),
@@ -184,11 +177,14 @@ fn facts(desk: &Desk, account: &ConnectedAccount, service: &str, history: &Histo
     let ends = account.token_expires_at.as_ref();
     if ends.is_some() || gives_tokens(account) {
         let fact = Fact::new("Token expires", words::time_fact(ends, "Not known"));
-        facts.push(fact.note(if ends.is_some() {
-            "It is refreshed by itself before that."
-        } else {
-            ""
-        }));
+        let live = account.status == i32::from(ConnectorStatus::Active);
+        facts.push(
+            fact.note(if live && ends.is_some() && gives_tokens(account) {
+                "It is refreshed by itself before that."
+            } else {
+                ""
+            }),
+        );
     }
     if gives_tokens(account) {
         let at = words::time_fact(history.last_refresh(), "Not lately");
@@ -226,56 +222,4 @@ async fn missing_scopes(desk: &Desk, account: &ConnectedAccount) -> Vec<String> 
     let mut records = desk.rpc.account_extensions();
     let answer = records.list_missing_scopes(request).await;
     answer.map_or_else(|_| Vec::new(), |answer| answer.into_inner().missing_scopes)
-}
-
-/// The last calls. Who may not see logs, or a server without them, gets the page without this part.
-async fn calls(desk: &Desk, id: &str) -> Option<Block> {
-    let request = ListToolCallLogsRequest {
-        connected_account_id: Some(id.to_owned()),
-        page_size: 20,
-        ..Default::default()
-    };
-    let calls = desk
-        .rpc
-        .tool_calls()
-        .list_tool_call_logs(request)
-        .await
-        .ok()?
-        .into_inner()
-        .tool_call_logs;
-    let row = |call: &ToolCallLog| {
-        let failed = !call.error_code.is_empty();
-        let word = if call.status.is_empty() {
-            "Unknown".to_owned()
-        } else {
-            call.status.to_lowercase()
-        };
-        vec![
-            Cell::Text(call.tool_name.clone()),
-            Cell::Badge(if failed { Tone::Bad } else { Tone::Good }, word),
-            Cell::Text(if failed {
-                format!("{}: {}", call.error_code, call.error_message)
-            } else {
-                String::new()
-            }),
-            Cell::Text(format!("{} ms", call.duration_ms)),
-            words::time_cell(call.started_at.as_ref(), "–"),
-        ]
-    };
-    Some(Block::Card(Box::new(Card {
-        title: "Recent calls".to_owned(),
-        body: CardBody::Table(Table {
-            caption: "Recent calls".to_owned(),
-            columns: vec!["Tool", "Result", "Error", "Took", "When"],
-            rows: calls.iter().map(row).collect(),
-            empty: Some(Empty {
-                icon: Icon::Clock,
-                title: "No calls yet".to_owned(),
-                text: "Calls that an agent makes with this account appear here.".to_owned(),
-                actions: Vec::new(),
-            }),
-            ..Table::default()
-        }),
-        ..Card::default()
-    })))
 }

@@ -42,7 +42,7 @@ pub(super) async fn ask_disable(desk: Desk, Path((_, id)): Path<(String, String)
     form.cancel = desk.path(&format!("/connections/{id}"));
     let title = format!("Disable the connection {}?", name(&connection));
     let consequences = [
-        "Tool calls and direct calls with it fail at once.",
+        "Calls with it fail at once.",
         "Nobody can connect an account.",
         "Accounts and their credentials are kept. You can enable it again at any time.",
     ];

@@ -163,13 +163,6 @@ async fn facts(desk: &Desk, connection: &Connection, service: &str, health: &Hea
                 .note("Register it at the service, exactly as it stands."),
         );
     }
-    if let Some(url) = connection
-        .mcp_server_url
-        .clone()
-        .filter(|url| !url.is_empty())
-    {
-        facts.push(Fact::new("MCP address", FactValue::Copy(url)));
-    }
     let connector = desk.path(&format!("/connectors/{}", connection.provider_key));
     facts.push(Fact::new(
         "Connector",

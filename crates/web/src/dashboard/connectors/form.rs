@@ -79,19 +79,14 @@ pub(super) fn build(desk: &Desk, kind: &str, values: &FormData, action: String) 
             "It speaks",
             Kind::Radio(vec![
                 Choice::new("", "REST", "An HTTP API.", is_mcp),
-                Choice::new(
-                    "mcp",
-                    "MCP",
-                    "A remote MCP server. Its tools are found by themselves.",
-                    is_mcp,
-                ),
+                Choice::new("mcp", "MCP", "A remote MCP server.", is_mcp),
             ]),
         ));
     }
     form = form.field(check(
         "proxy_enabled",
         "Allow direct calls",
-        "Your agent may call any path below the address, not only tools.",
+        "Your agent may call any path below the address.",
         true,
     ));
     match kind {

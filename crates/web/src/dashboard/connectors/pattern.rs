@@ -49,9 +49,14 @@ impl Connector {
             .iter()
             .filter_map(|pattern| pattern.get("oauth_config"))
             .flat_map(|oauth| list(oauth, "available_scopes"));
-        offered
-            .map(|scope| text(scope, "scope").to_owned())
-            .collect()
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in offered.map(|scope| text(scope, "scope")) {
+            // Patterns for the same API offer the same ones.
+            if !scopes.iter().any(|known| known == scope) {
+                scopes.push(scope.to_owned());
+            }
+        }
+        scopes
     }
 
     /// Its categories, and whether it is the workspace's own.

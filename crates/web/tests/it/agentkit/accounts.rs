@@ -1,6 +1,6 @@
 //! Pages of connected accounts.
 
-use crate::browser::TestBrowser;
+use crate::{browser::TestBrowser, world};
 use http::StatusCode;
 use keystead_proto::v1::connections::ConnectionAuthMode;
 use tonic::Status;
@@ -131,6 +131,7 @@ async fn accounts_are_filtered_by_state_and_user() {
 #[tokio::test]
 async fn an_account_shows_its_history_and_is_refreshed_on_request() {
     let mut browser = TestBrowser::member();
+    browser.world.accounts.lock().unwrap()[1].token_expires_at = Some(world::at(3_600));
     let expired = browser.get("/dashboard/env_1/accounts/ca_2").await;
     assert!(
         expired
@@ -138,6 +139,9 @@ async fn an_account_shows_its_history_and_is_refreshed_on_request() {
             .contains("Reason: the provider answered invalid_grant")
     );
     assert!(expired.body.contains("Active → Expired") && expired.body.contains("Refresh failed"));
+    assert!(
+        expired.body.contains("Token expires") && !expired.body.contains("refreshed by itself")
+    );
     assert!(
         !expired.body.contains("/refresh\""),
         "only a new consent helps"

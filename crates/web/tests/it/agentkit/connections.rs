@@ -178,6 +178,37 @@ async fn a_connection_shows_how_it_is_doing() {
     }
 }
 
+/// Nothing on the pages leads to what is not built: MCP, and the log of tool calls.
+#[tokio::test]
+async fn pages_do_not_promise_what_is_not_built() {
+    let mut browser = TestBrowser::member();
+    for path in [
+        "",
+        "/launch",
+        "/connections/conn_1",
+        "/connections/conn_1/disable",
+        "/accounts/ca_1",
+        "/connectors/new?auth=OAUTH",
+    ] {
+        let page = browser.get(&format!("/dashboard/env_1{path}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        for promise in ["/mcp/", "MCP address", "tools", "of a tool", "Recent calls"] {
+            assert!(!page.body.contains(promise), "{path}: {promise}");
+        }
+    }
+}
+
+/// Patterns of one connector that offer the same permissions are not shown one by one.
+#[tokio::test]
+async fn each_permission_is_offered_once() {
+    let mut browser = TestBrowser::member();
+    let pattern = world::oauth(&["crm.read", "crm.write"]);
+    let twice = world::provider("GMAIL", "Gmail", "", &[], &[pattern.clone(), pattern]);
+    browser.world.providers.lock().unwrap()[0].1 = twice;
+    let page = browser.get("/dashboard/env_1/connections/conn_1").await;
+    assert_eq!(page.body.matches("crm.read").count(), 1, "{}", page.body);
+}
+
 /// Part of AK-118: a preset sets the permissions; without one they stay empty.
 #[tokio::test]
 async fn a_connection_is_created_from_a_template() {
