@@ -16,8 +16,10 @@ pub(crate) enum Failure {
     Forged,
     /// More was sent than any form needs.
     TooLarge,
-    /// There is nothing here.
+    /// There is nothing here, and who asks may be anybody.
     NotFound,
+    /// There is nothing here, and a member asks.
+    Missing,
     /// The page exists but does not answer this method.
     WrongMethod,
     /// The member may not do this; holds what the contract says is missing.
@@ -37,7 +39,7 @@ pub(crate) fn reference(deps: &Deps) -> String {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let is_member = matches!(self, Self::Forbidden(_));
+        let is_member = matches!(self, Self::Forbidden(_) | Self::Missing);
         let (status, title, text, advice, reference) = match self {
             Self::Forged => (
                 StatusCode::FORBIDDEN,
@@ -55,6 +57,13 @@ impl IntoResponse for Failure {
                 String::new(),
             ),
             Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "There is nothing here",
+                "The address is wrong, or what it named was deleted.".to_owned(),
+                "Check the address, or go back to the application you came from.",
+                String::new(),
+            ),
+            Self::Missing => (
                 StatusCode::NOT_FOUND,
                 "There is nothing here",
                 "The address is wrong, or what it named was deleted.".to_owned(),
@@ -104,7 +113,10 @@ impl IntoResponse for Failure {
         // Whoever is told to go back may be an end user, who has no dashboard.
         let start = !matches!(
             status,
-            StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::METHOD_NOT_ALLOWED
+            StatusCode::FORBIDDEN
+                | StatusCode::NOT_FOUND
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::METHOD_NOT_ALLOWED
         ) || is_member;
         let page = OutcomePage {
             outcome: Outcome::Failure,

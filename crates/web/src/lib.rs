@@ -53,7 +53,13 @@ pub fn router(deps: &Deps) -> Router {
             "/",
             axum::routing::get(|| async { axum::response::Redirect::to("/dashboard") }),
         )
-        .fallback(|| async { Failure::NotFound })
+        .fallback(|uri: http::Uri| async move {
+            if uri.path().starts_with("/dashboard/") {
+                Failure::Missing
+            } else {
+                Failure::NotFound
+            }
+        })
         .method_not_allowed_fallback(|| async { Failure::WrongMethod })
         .layer(middleware::map_response(headers::secure))
 }

@@ -3,7 +3,7 @@
 use crate::config::Limits;
 use keystead_authz::{Authorizer, LoginError as AuthLoginError};
 use keystead_gateway::{FailureRates, Rates, visitor};
-use keystead_identity::workspaces;
+use keystead_identity::{members::Role, workspaces};
 use keystead_net::mail::Mailer;
 use keystead_types::{Internal, Secret};
 use keystead_web::dashboard::{DashboardLogin, LoginError, SignedIn};
@@ -97,6 +97,7 @@ impl DashboardLogin for MemberLogin {
         Ok(Some(SignedIn {
             email: member.email,
             workspace: workspace.display_name,
+            reads_only: matches!(member.role, Role::Member | Role::NoAccess),
         }))
     }
 

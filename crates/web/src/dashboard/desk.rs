@@ -23,7 +23,10 @@ use keystead_proto::v1::{
 /// A signed-in member at a page; the page's environment when its address names one.
 pub(crate) struct Desk {
     pub(crate) member: SignedIn,
+    /// Anti-forgery token of forms; empty for a member who may change nothing.
     pub(crate) csrf: String,
+    /// Anti-forgery token to sign out with.
+    leave: String,
     /// The query of the address.
     pub(crate) query: FormData,
     pub(crate) environments: Vec<Environment>,
@@ -78,11 +81,17 @@ impl FromRequestParts<Deps> for Desk {
                 .find(|environment| environment.id == *id)
             {
                 Some(environment) => environment.clone(),
-                None => return Err(Failure::NotFound.into_response()),
+                None => return Err(Failure::Missing.into_response()),
             },
         };
+        let token = csrf::token(deps, cookies::SESSION, session.expose());
         Ok(Self {
-            csrf: csrf::token(deps, cookies::SESSION, session.expose()),
+            csrf: if member.reads_only {
+                String::new()
+            } else {
+                token.clone()
+            },
+            leave: token,
             query: FormData::parse(parts.uri.query().unwrap_or_default().as_bytes()),
             base: wanted.map_or_else(String::new, |id| format!("/dashboard/{id}")),
             rpc: if environment.id.is_empty() {
@@ -262,7 +271,7 @@ impl Desk {
             environments: self.environments.iter().map(choice).collect(),
             member: self.member.email.clone(),
             workspace: self.member.workspace.clone(),
-            csrf: self.csrf.clone(),
+            csrf: self.leave.clone(),
             section,
         }
     }

@@ -122,10 +122,10 @@ fn active(desk: &Desk, connections: &[ListConnection]) -> Step {
             let names: Vec<&str> = connections.iter().map(|c| c.key_id.as_str()).collect();
             format!(
                 "All can be used. Compare their names with your code, letter by letter: {}.",
-                names.join(", ")
+                listed(&names)
             )
         }
-        (false, false) => format!("Not finished or disabled: {}.", waiting.join(", ")),
+        (false, false) => format!("Not finished or disabled: {}.", listed(&waiting)),
     };
     step(
         desk,
@@ -134,6 +134,16 @@ fn active(desk: &Desk, connections: &[ListConnection]) -> Step {
         !connections.is_empty() && waiting.is_empty(),
         ("Open connections", "/connections"),
     )
+}
+
+/// The first few names: a paragraph of thirty is not read, and the page it leads to has them all.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let first: Vec<&str> = names.iter().take(SHOWN).copied().collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 async fn direct_calls(desk: &Desk, connections: &[ListConnection]) -> Result<Step, Trouble> {
@@ -152,7 +162,7 @@ async fn direct_calls(desk: &Desk, connections: &[ListConnection]) -> Result<Ste
     let about = if off.is_empty() {
         "Your agents can call the services.".to_owned()
     } else {
-        format!("Switched off for: {}.", off.join(", "))
+        format!("Switched off for: {}.", listed(&off))
     };
     Ok(step(
         desk,

@@ -51,6 +51,8 @@ pub struct SignedIn {
     pub email: String,
     /// Name of the workspace.
     pub workspace: String,
+    /// The member's role only reads: pages show no button that would be refused.
+    pub reads_only: bool,
 }
 
 /// Why a member cannot sign in.

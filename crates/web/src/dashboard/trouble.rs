@@ -68,7 +68,7 @@ impl From<Status> for Trouble {
                     .unwrap_or_default();
                 Self::Failure(Failure::Forbidden(missing.join(", ")))
             }
-            Code::NotFound => Self::Failure(Failure::NotFound),
+            Code::NotFound => Self::Failure(Failure::Missing),
             Code::InvalidArgument
             | Code::AlreadyExists
             | Code::FailedPrecondition

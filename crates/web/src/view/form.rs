@@ -7,7 +7,8 @@ use askama::Template;
 pub struct Form {
     /// Where it posts to; a path of this host.
     pub action: String,
-    /// Anti-forgery token of the visitor's session.
+    /// Anti-forgery token of the visitor's session. Empty when the visitor may not send the form,
+    /// which then says so instead of offering a button.
     pub csrf: String,
     /// Label of the submit button.
     pub submit: String,

@@ -84,6 +84,47 @@ async fn no_page_opens_without_a_session() {
     }
 }
 
+/// A member whose role only reads meets no button that would be refused, and can still sign out.
+#[tokio::test]
+async fn who_may_only_read_is_offered_no_change() {
+    let mut browser = TestBrowser::member();
+    *browser.login.reads_only.lock().unwrap() = true;
+    for path in [
+        "/connections/conn_1",
+        "/accounts/ca_1",
+        "/accounts/new",
+        "/verification",
+        "/connections/conn_1/delete",
+    ] {
+        let page = browser.get(&format!("/dashboard/env_1{path}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        let posts = crate::markup::forms(&page.body);
+        let posts: Vec<_> = posts.iter().map(|form| form.action.as_str()).collect();
+        let buttons = page.body.matches("<button").count();
+        assert!(posts.contains(&"/dashboard/sign-out"), "{path}");
+        assert_eq!(buttons, 1, "{path}: to sign out, and no other of {posts:?}");
+    }
+    let page = browser.get("/dashboard/env_1/verification").await;
+    page.keep("verification-read-only");
+    assert!(page.body.contains("but not change it"), "{}", page.body);
+}
+
+/// An end user whose link was cut off has no dashboard to go to; a member has.
+#[tokio::test]
+async fn only_members_are_led_to_the_dashboard_from_a_missing_page() {
+    let mut browser = TestBrowser::member();
+    for (path, leads) in [
+        ("/oauth/connec", false),
+        ("/connect/nothing", false),
+        ("/dashboard/env_1/nothing", true),
+        ("/dashboard/env_1/accounts/ca_99", true),
+    ] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(page.body.contains("href=\"/dashboard\""), leads, "{path}");
+    }
+}
+
 /// Every form of every page, sent without its token, with another session's, and across sites.
 #[tokio::test]
 async fn no_form_is_accepted_without_its_token() {

@@ -9,6 +9,7 @@ use std::{net::IpAddr, sync::Mutex, time::Duration};
 pub(crate) struct TestLogin {
     pub(crate) mails: Mutex<Vec<String>>,
     pub(crate) ended: Mutex<bool>,
+    pub(crate) reads_only: Mutex<bool>,
 }
 
 #[tonic::async_trait]
@@ -43,6 +44,7 @@ impl DashboardLogin for TestLogin {
         Ok(live.then(|| SignedIn {
             email: "ada@example.com".to_owned(),
             workspace: "Acme".to_owned(),
+            reads_only: *self.reads_only.lock().unwrap(),
         }))
     }
 

@@ -98,7 +98,7 @@ pub(super) async fn copy(
     Posted(sent): Posted,
 ) -> Answer {
     let connector = own(&desk, &id).await?;
-    let target = target(&desk, sent.text("to")).ok_or(Failure::NotFound)?;
+    let target = target(&desk, sent.text("to")).ok_or(Failure::Missing)?;
     let there = desk.rpc.in_environment(&target.domain);
     let provider = &connector.provider;
     let patterns = Some(json::to_list(&connector.patterns));
@@ -151,7 +151,7 @@ async fn own(desk: &Desk, id: &str) -> Result<Connector, Trouble> {
     if connector.provider.is_custom {
         Ok(connector)
     } else {
-        Err(Failure::NotFound.into())
+        Err(Failure::Missing.into())
     }
 }
 

@@ -171,7 +171,7 @@ fn field_table(fields: &[&Json]) -> Table {
 pub(super) async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connector = find(&desk, &id).await?;
     if !connector.provider.is_custom {
-        return Err(Failure::NotFound.into());
+        return Err(Failure::Missing.into());
     }
     let path = format!("/connectors/{id}");
     let mut form = desk.form(&format!("{path}/delete"), "Delete connector");

@@ -137,7 +137,7 @@ pub(super) async fn create(desk: Desk, Posted(sent): Posted) -> Answer {
 pub(super) async fn ask(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connector = find(&desk, &id).await?;
     if !connector.provider.is_custom {
-        return Err(Failure::NotFound.into());
+        return Err(Failure::Missing.into());
     }
     let (kind, values) = form::values(&connector);
     let mut form = form::build(

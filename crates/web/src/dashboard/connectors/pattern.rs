@@ -173,5 +173,5 @@ pub(crate) async fn find(desk: &Desk, identifier: &str) -> Result<Connector, Tro
         .find(|provider| provider.identifier == identifier);
     exact
         .map(Connector::new)
-        .ok_or(Trouble::Failure(Failure::NotFound))
+        .ok_or(Trouble::Failure(Failure::Missing))
 }

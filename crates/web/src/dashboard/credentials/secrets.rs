@@ -69,7 +69,7 @@ pub(super) async fn ask_revoke(
 ) -> Answer {
     let client = load(&desk, &id).await?;
     let Some(known) = client.secrets.iter().find(|known| known.id == secret) else {
-        return Err(Failure::NotFound.into());
+        return Err(Failure::Missing.into());
     };
     let path = format!("/credentials/{id}");
     let mut form = desk.form(&format!("{path}/secrets/{secret}/revoke"), "Revoke secret");
