@@ -36,10 +36,11 @@ impl ConnectionExtensionService for ConnectionExtensions {
         let kit = &self.0.agentkit;
         let started = kit.test_connection(env, &actor, id, message.identifier);
         let started = started.await.map_err(failed)?;
+        let link = started.link.as_ref();
         Ok(Response::new(pb::TestConnectionResponse {
             test_request_id: started.id.to_string(),
-            link: started.url.expose().clone(),
-            expiry: time(started.expires_at),
+            link: link.map_or_else(String::new, |link| link.url.expose().clone()),
+            expiry: link.and_then(|link| time(link.expires_at)),
         }))
     }
 }

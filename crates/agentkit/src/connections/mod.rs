@@ -5,6 +5,7 @@ mod api_key;
 mod check;
 mod health;
 mod model;
+mod probe;
 mod service;
 pub(crate) mod test_run;
 
@@ -13,4 +14,4 @@ pub use health::{CallFigures, ConnectionHealth};
 pub(crate) use model::stored_names;
 pub use model::*;
 pub use service::*;
-pub use test_run::{StartedTest, TestRun, TestStatus};
+pub use test_run::{StartedTest, TestLink, TestRun, TestStatus};

@@ -1,7 +1,6 @@
-//! Tests of a connection (AK-116): somebody connects an account as a user would, and what becomes of
-//! the link is the result.
+//! Tests of a connection (AK-116): what can be asked without a user is asked at once; then somebody
+//! connects an account as a user would, and what becomes of the link is the result.
 
-use super::Connection;
 use crate::{
     AgentKit,
     accounts::AccountKey,
@@ -60,6 +59,13 @@ pub struct TestRun {
 pub struct StartedTest {
     /// Id.
     pub id: TestRequestId,
+    /// Absent when the test has failed already.
+    pub link: Option<TestLink>,
+}
+
+/// Where a test goes on.
+#[derive(Debug)]
+pub struct TestLink {
     /// The link to open; whoever has it can authorize the test's account.
     pub url: Secret<String>,
     /// End of the link.
@@ -93,7 +99,8 @@ impl TestRun {
 }
 
 impl AgentKit {
-    /// Begins a test: makes a link for an account named `identifier`, and remembers what becomes of it.
+    /// Begins a test: asks the endpoints, then makes a link for an account named `identifier`, and
+    /// remembers what becomes of it.
     ///
     /// # Errors
     /// [`crate::Error::ConnectionNotFound`], and those of [`AgentKit::create_link`].
@@ -104,37 +111,50 @@ impl AgentKit {
         id: ConnectionId,
         identifier: String,
     ) -> Result<StartedTest> {
-        let Connection { key_id, .. } = self.connection(env, id).await?;
+        let connection = self.connection(env, id).await?;
         let key = AccountKey {
-            connector: Some(key_id),
+            connector: Some(connection.key_id.clone()),
             identifier: Some(identifier),
             ..AccountKey::default()
         };
-        let new = NewLink {
-            key,
-            ..NewLink::default()
-        };
-        let link = self.create_link(env, actor, new).await?;
         let ctx = self.ctx();
-        let row = ConnectionTest {
+        let mut row = ConnectionTest {
             id: ctx.ids.next(&*ctx.clock),
             connection_id: id,
-            link_id: Some(link.id),
+            link_id: None,
             status: TestStatus::Pending.as_str().to_owned(),
             error: String::new(),
             error_description: String::new(),
             created_at: ctx.clock.now(),
-            expires_at: Some(link.expires_at),
+            expires_at: None,
             finished_at: None,
+        };
+        let link = match self.probe(env, &connection).await? {
+            Some(fault) => {
+                TestStatus::Failure.as_str().clone_into(&mut row.status);
+                fault.code.clone_into(&mut row.error);
+                row.error_description = fault.text;
+                row.finished_at = Some(ctx.clock.now());
+                None
+            }
+            None => {
+                let new = NewLink {
+                    key,
+                    ..NewLink::default()
+                };
+                let link = self.create_link(env, actor, new).await?;
+                row.link_id = Some(link.id);
+                row.expires_at = Some(link.expires_at);
+                Some(TestLink {
+                    url: link.url,
+                    expires_at: link.expires_at,
+                })
+            }
         };
         let mut tx = ctx.db.begin(env).await?;
         connection_tests::insert(&mut tx, &row).await?;
         tx.commit().await?;
-        Ok(StartedTest {
-            id: row.id,
-            url: link.url,
-            expires_at: link.expires_at,
-        })
+        Ok(StartedTest { id: row.id, link })
     }
 
     /// A test of a connection.

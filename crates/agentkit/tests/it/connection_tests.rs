@@ -17,7 +17,7 @@ async fn started(app: &App, connection: &Connection) -> (StartedTest, OpenLink) 
         .test_connection(app.env, &app.actor, connection.id, "test-ada".to_owned())
         .await
         .unwrap();
-    let (token, nonce) = parts(&test.url);
+    let (token, nonce) = parts(&test.link.as_ref().unwrap().url);
     let link = app.kit.open_link(app.env, &token, &nonce).await.unwrap();
     (test, link)
 }
@@ -76,6 +76,44 @@ on_both_engines! {
         assert_eq!(health.last_test, Some(passed));
     }
 
+    /// Part of AK-116: what needs no user is found before one is bothered: a client that the provider does not
+    /// know, endpoints without answer. The result says why, and no link is made.
+    async fn endpoints_are_asked_before_the_user(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let gone = format!("http://{closed}/x");
+        let wrong_secret = app.oauth_with("wrong-secret", app.oauth_pattern(), json!({}), |_| {}).await;
+        let wrong_secret = app.configure(wrong_secret, keystead_sandbox::CLIENT_ID, "not-the-secret", |_| {}).await;
+        let no_page = app.oauth_with("no-page", app.oauth_pattern(), json!({}), |_| {}).await;
+        let no_page = app.configure(no_page, keystead_sandbox::CLIENT_ID, keystead_sandbox::CLIENT_SECRET, |settings| {
+            settings.authorize_uri = Some(gone.clone());
+        }).await;
+        let no_tokens = app.oauth_with("no-tokens", app.oauth_pattern(), json!({}), |_| {}).await;
+        let no_tokens = app.configure(no_tokens, keystead_sandbox::CLIENT_ID, keystead_sandbox::CLIENT_SECRET, |settings| {
+            settings.token_uri = Some(gone.clone());
+        }).await;
+        let cases = [
+            (wrong_secret, "invalid_client", "does not accept"),
+            (no_page, "authorization_endpoint_unreachable", "authorization endpoint"),
+            (no_tokens, "token_endpoint_unreachable", "token endpoint"),
+        ];
+        for (wrong, code, words) in cases {
+            let run = app.kit.test_connection(app.env, &app.actor, wrong.id, "test-ada".to_owned()).await.unwrap();
+            assert!(run.link.is_none(), "{code}");
+            let failed = result(&app, &wrong, &run).await;
+            assert_eq!((failed.status, failed.error.as_str()), (TestStatus::Failure, code));
+            assert!(failed.error_description.contains(words) && !failed.error_description.contains("not-the-secret"), "{failed:?}");
+            assert!(failed.finished_at.is_some());
+        }
+        // What says nothing about the client does not end the test.
+        for fault in ["server_error", "html", "rate_limited"] {
+            app.upstream.chaos(json!({"token_fault": fault})).await;
+            started(&app, &connection).await;
+        }
+        assert_eq!(app.upstream.counter("code_exchanges").await, 0);
+    }
+
     /// Part of AK-116: an unused link is a failure once it ended; other links say nothing about a test.
     async fn a_test_that_nobody_finishes_fails_with_its_link(test: TestDb) {
         let app = App::started(&test).await;
@@ -85,7 +123,7 @@ on_both_engines! {
         assert_eq!(result(&app, &connection, &run).await.status, TestStatus::Pending);
         app.clock.advance(Duration::from_secs(3600));
         let late = result(&app, &connection, &run).await;
-        assert_eq!((late.status, late.error.as_str(), late.finished_at), (TestStatus::Failure, "timed_out", Some(run.expires_at)));
+        assert_eq!((late.status, late.error.as_str(), late.finished_at), (TestStatus::Failure, "timed_out", Some(run.link.unwrap().expires_at)));
 
         let foreign = app.another_environment("Other").await;
         assert!(app.kit.find_connection_test(foreign, connection.id, run.id).await.unwrap().is_none());

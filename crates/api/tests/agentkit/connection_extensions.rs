@@ -1,6 +1,6 @@
 use crate::{
     connected_account_extensions::{account, token},
-    connections::gmail,
+    connections::{connection, gmail, gmail_at},
     fixture::{World, refused},
 };
 use keystead_proto::{
@@ -10,7 +10,7 @@ use keystead_proto::{
     },
     v1::{
         connected_accounts::ConnectorStatus,
-        connections::{GetConnectionTestResultRequest, TestResultStatus},
+        connections::{ConnectionType, GetConnectionTestResultRequest, TestResultStatus},
     },
 };
 use keystead_testkit::{engines::TestDb, on_both_engines};
@@ -47,6 +47,13 @@ on_both_engines! {
         assert_eq!(tallies, [(ConnectorStatus::Active.into(), 1)]);
         assert_eq!((told.last_test, told.calls.unwrap().count), (None, 0));
 
+        let gone = gmail_at(&world, "gone", Some("https://127.0.0.1/authorize")).await;
+        let failed = records.test_connection(test_of(&gone.id, "test-ada")).await.unwrap().into_inner();
+        assert_eq!((failed.link.as_str(), failed.expiry), ("", None), "its endpoint cannot be asked");
+        let last = records.get_connection_health(health(&gone.id)).await.unwrap().into_inner().last_test.unwrap();
+        assert_eq!((last.status, last.error.as_str()), (TestResultStatus::Failure.into(), "authorization_endpoint_unreachable"));
+
+        let made = connection(&world, "FRESHDESK", ConnectionType::Basic, "desk").await;
         let begun: TestConnectionResponse = records.test_connection(test_of(&made.id, "test-ada")).await.unwrap().into_inner();
         assert!(begun.link.contains("/oauth/connect?token=") && begun.expiry.is_some());
         let ask = |test: &str| GetConnectionTestResultRequest { connection_id: made.id.clone(), test_request_id: test.to_owned() };
@@ -61,7 +68,7 @@ on_both_engines! {
         assert_eq!(told.last_test.unwrap().id, begun.test_request_id);
         let path = format!("/api/v1/connections/{}", made.id);
         let (status, json) = world.rest("GET", &format!("{path}/health"), &json!(null)).await;
-        assert_eq!((status.as_u16(), &json["accounts"].as_array().unwrap().len()), (200, &2));
+        assert_eq!((status.as_u16(), &json["accounts"].as_array().unwrap().len()), (200, &1));
         let (status, json) = world.rest("POST", &format!("{path}/test-requests"), &json!({"identifier": "test-bo"})).await;
         assert_eq!(status.as_u16(), 200, "{json}");
         assert!(json["test_request_id"].as_str().unwrap().starts_with("test_"));

@@ -41,6 +41,15 @@ pub(crate) async fn connection(
 
 /// A Gmail connection that can be used.
 pub(crate) async fn gmail(world: &World, name: &str) -> Connection {
+    gmail_at(world, name, None).await
+}
+
+/// A Gmail connection with an authorization endpoint of its own.
+pub(crate) async fn gmail_at(
+    world: &World,
+    name: &str,
+    authorize_uri: Option<&str>,
+) -> Connection {
     let made = connection(world, "GMAIL", ConnectionType::Oauth, name).await;
     let text = |value: &str| {
         Some(StringValue {
@@ -51,6 +60,7 @@ pub(crate) async fn gmail(world: &World, name: &str) -> Connection {
         client_id: text("client-1"),
         client_secret: text("s3cr3t-client"),
         scopes: vec!["https://mail.google.com/".to_owned()],
+        authorize_uri: authorize_uri.and_then(text),
         ..OAuthConnectionConfig::default()
     };
     let request = UpdateEnvironmentConnectionRequest {

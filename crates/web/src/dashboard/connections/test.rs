@@ -12,7 +12,7 @@ use crate::{
     },
     failure::Failure,
     form_data::FormData,
-    render::html,
+    render::{html, redirect},
     view::{Block, Card, CardBody, Field, Form, HandOff, Kind, Notice, Page, Tone},
 };
 use axum::extract::Path;
@@ -38,11 +38,12 @@ pub(super) async fn start(
     let mut tests = desk.rpc.connection_extensions();
     match tests.test_connection(request).await {
         Ok(answer) => {
-            let to = answer
-                .into_inner()
-                .link
-                .parse()
-                .map_err(|_| Failure::Internal(String::new()))?;
+            let link = answer.into_inner().link;
+            if link.is_empty() {
+                let to = desk.path(&format!("/connections/{}", connection.id));
+                return Ok(redirect(StatusCode::SEE_OTHER, &to));
+            }
+            let to = link.parse().map_err(|_| Failure::Internal(String::new()))?;
             Ok(html(
                 StatusCode::OK,
                 &HandOff {
