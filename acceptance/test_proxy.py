@@ -70,6 +70,13 @@ def test_repeated_headers_must_agree_and_an_id_is_enough(rest, account):
     assert differing.status == 400 and differing.headers["x-scalekit-source"] == "platform"
 
 
+def test_a_user_is_named_in_ascii_or_by_the_id_of_the_account(rest, account):
+    """AK-450: clients spell é in one byte or two, so the same bytes could mean two users."""
+    for spelling in ("josé".encode(), "josé".encode("latin-1")):
+        answer = call(rest, [("connection_name", account[0]), ("identifier", spelling)])
+        assert answer.status == 400 and "connected_account_id" in answer.text, answer.text
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_every_method_goes_through(rest, account, method):
     """AK-450, AK-452"""

@@ -90,7 +90,10 @@ fn covers(allowed: &str, url: &str) -> bool {
         .path()
         .strip_prefix(allowed.path().trim_end_matches('/'))
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    allowed.origin() == url.origin() && below
+    // SECURITY: the application may decode the path before it looks where it leads.
+    let path = url.path().to_ascii_lowercase();
+    let plain = !path.contains("%2f") && !path.contains("%5c");
+    allowed.origin() == url.origin() && below && plain
 }
 
 impl AgentKit {
@@ -171,6 +174,9 @@ mod tests {
             ("https://app.example.com/user/verify", true),
             ("https://app.example.com/user", true),
             ("https://app.example.com/users", false),
+            ("https://app.example.com/user/..%2Fevil", false),
+            ("https://app.example.com/user/..%5cevil", false),
+            ("https://app.example.com/user/%2e%2e/evil", false),
             ("https://app.example.com.evil.com/user", false),
             ("http://app.example.com/user", false),
             ("https://app.example.com:444/user", false),

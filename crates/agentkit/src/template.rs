@@ -156,8 +156,12 @@ fn check_host(name: &str, value: &str) -> Result<(), TemplateError> {
 }
 
 fn check_segment(name: &str, value: &str) -> Result<(), TemplateError> {
-    if value == "." || value == ".." {
-        return Err(invalid(name, "it must not be a dot segment"));
+    // SECURITY: some servers decode `%2F` before they walk up.
+    if value
+        .split(['/', '\\'])
+        .any(|part| matches!(part, "." | ".."))
+    {
+        return Err(invalid(name, "it must not hold a dot segment"));
     }
     if value.chars().any(char::is_control) {
         return Err(invalid(name, "it holds control characters"));
@@ -242,7 +246,10 @@ mod tests {
             let result = fill_url("https://h/{{v}}/x", &values(&[("v", value)]));
             assert_eq!(result.unwrap(), format!("https://h/{filled}/x"));
         }
-        assert!(fill_url("https://h/{{v}}", &values(&[("v", "..")])).is_err());
+        for value in ["..", ".", "../x", "x/../y", "x\\..", "./x"] {
+            let result = fill_url("https://h/{{v}}", &values(&[("v", value)]));
+            assert!(result.is_err(), "{value}");
+        }
     }
 
     /// AK-008b, AK-025

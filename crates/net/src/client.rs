@@ -3,7 +3,7 @@ use crate::{
     connector::GuardedConnector, error::find, headers::remove_hop_by_hop, tls,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri::Scheme};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_util::{
@@ -186,7 +186,13 @@ impl GuardedClient {
         let deadline = Instant::now() + limits.timeout;
         let answered = timeout_at(deadline, self.send(request)).await;
         let mut response = answered.map_err(|_| FetchError::Timeout)??;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(FetchError::Protocol {
+                source: "the host switched to another protocol, which nobody asked for".into(),
+            });
+        }
         remove_hop_by_hop(response.headers_mut());
+        *response.version_mut() = http::Version::HTTP_11;
         Ok(response.map(|body| ResponseBody::new(body, deadline, limits.max_response)))
     }
 

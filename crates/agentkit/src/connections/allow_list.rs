@@ -11,6 +11,11 @@ use serde_json::Value;
 const SETTING: &str = "proxy_allow";
 
 impl ConnectionSettings {
+    /// Whether only some calls are made.
+    pub(crate) fn limits_calls(&self) -> bool {
+        self.context.contains_key(SETTING)
+    }
+
     /// # Errors
     /// [`Error::TargetNotAllowed`] when no rule covers the call.
     pub(crate) fn require_allowed(&self, method: &Method, path: &str) -> Result<()> {

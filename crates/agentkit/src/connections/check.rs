@@ -1,7 +1,11 @@
 //! Rules that connection settings must keep (AK-105, AK-110, AK-124).
 
 use super::{ConnectionSettings, SmartSettings};
-use crate::{Error, error::Result, providers::check_proxy_url};
+use crate::{
+    Error,
+    error::Result,
+    providers::{check_proxy_url, is_endpoint},
+};
 
 /// Parameters of the authorization request that only the server sets (AK-124).
 const RESERVED: &[&str] = &[
@@ -61,13 +65,13 @@ pub fn check_settings(settings: &ConnectionSettings) -> Result<()> {
         ("token_uri", &settings.token_uri),
         ("user_info_uri", &settings.user_info_uri),
     ] {
-        if let Some(uri) = uri.as_deref().filter(|text| !text.is_empty()) {
-            let legal = url::Url::parse(uri).is_ok_and(|url| {
-                matches!(url.scheme(), "https" | "http") && url.username().is_empty()
-            });
-            if !legal {
-                return Err(Error::field(field, "must be an http(s) URL"));
-            }
+        if let Some(uri) = uri.as_deref().filter(|text| !text.is_empty())
+            && !is_endpoint(uri)
+        {
+            return Err(Error::field(
+                field,
+                "must be an http(s) URL without user, password and fragment",
+            ));
         }
     }
     if let Some(base) = settings.smart.as_ref().and_then(SmartSettings::base_url) {

@@ -105,6 +105,16 @@ fn check(pattern: &AuthPattern, place: &str, violations: &mut Vec<FieldViolation
             ("revocation_uri", &oauth.revocation_uri),
             ("user_info_uri", &oauth.user_info_uri),
         ] {
+            if uri
+                .as_ref()
+                .is_some_and(|uri| !uri.is_empty() && !is_endpoint(uri))
+            {
+                violations.push(violation(
+                    &format!("{place}.oauth_config.{name}"),
+                    "must be an http(s) URL without user, password and fragment",
+                    "pattern",
+                ));
+            }
             let templated = uri.as_ref().is_some_and(|uri| uri.contains("{{"));
             if templated && pattern.allowed_proxy_domains.is_empty() {
                 violations.push(violation(
@@ -147,13 +157,7 @@ pub fn check_proxy_url(text: &str, allow_loopback_http: bool) -> Result<(), Fiel
     if text.is_empty() || text.len() > 2048 {
         return bad("must have 1 to 2048 characters");
     }
-    // Templates are filled with a harmless host to see whether the rest is a URL.
-    let sample = crate::template::variables(text)
-        .iter()
-        .fold(text.to_owned(), |sample, name| {
-            sample.replace(&format!("{{{{{name}}}}}"), "placeholder.example")
-        });
-    let Ok(url) = Url::parse(&sample) else {
+    let Ok(url) = sample(text) else {
         return bad("must be a URL");
     };
     let loopback = match url.host() {
@@ -175,6 +179,25 @@ pub fn check_proxy_url(text: &str, allow_loopback_http: bool) -> Result<(), Fiel
         return bad("must not hold a user, password, query or fragment");
     }
     Ok(())
+}
+
+/// Whether a text, maybe a template, can be an endpoint of OAuth.
+pub(crate) fn is_endpoint(text: &str) -> bool {
+    sample(text).is_ok_and(|url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    })
+}
+
+/// Fills a template with a harmless host, to see whether the rest is a URL.
+fn sample(template: &str) -> Result<Url, url::ParseError> {
+    let mut filled = template.to_owned();
+    for name in crate::template::variables(template) {
+        filled = filled.replace(&format!("{{{{{name}}}}}"), "placeholder.example");
+    }
+    Url::parse(&filled)
 }
 
 /// The identifier of a custom connector: the name's letters and digits and a suffix (AK-017).
@@ -240,6 +263,18 @@ mod tests {
             (json!([]), "auth_patterns"),
             (json!([{"type": "KERBEROS"}]), "auth_patterns[0]"),
             (json!([{"type": "KEY_PAIR"}]), "auth_patterns[0].type"),
+            (
+                json!([{"type": "OAUTH", "oauth_config": {"authorize_uri": "javascript:alert(1)"}}]),
+                "auth_patterns[0].oauth_config.authorize_uri",
+            ),
+            (
+                json!([{"type": "OAUTH", "oauth_config": {"token_uri": "https://u:p@h.test/t"}}]),
+                "auth_patterns[0].oauth_config.token_uri",
+            ),
+            (
+                json!([{"type": "OAUTH", "oauth_config": {"authorize_uri": "https://h.test/a#f"}}]),
+                "auth_patterns[0].oauth_config.authorize_uri",
+            ),
             (
                 json!([{"type": "BASIC", "fields": [{"field_name": ""}]}]),
                 "auth_patterns[0].fields[0].field_name",

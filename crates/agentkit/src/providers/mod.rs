@@ -4,6 +4,7 @@ mod custom;
 mod model;
 mod service;
 
+pub(crate) use custom::is_endpoint;
 pub use custom::{check_proxy_url, identifier, name_key, parse_patterns};
 pub use model::*;
 pub use service::{CustomProviderInput, CustomProviderPatch, ProviderFilter};

@@ -166,9 +166,13 @@ impl AgentKit {
         let url = target_url(grounds, &call.path, call.query.as_deref())?;
         let settings = &grounds.connection.settings;
         settings.require_allowed(&call.method, &call.path)?;
+        let mut headers = headers::forwarded(&call.headers);
+        if settings.limits_calls() {
+            headers::remove_overrides(&mut headers);
+        }
         let fresh = self.fresh(Arc::clone(grounds), Force::IfDue).await?;
         let outgoing = Outgoing {
-            headers: headers::forwarded(&call.headers),
+            headers,
             method: call.method,
             url,
             deadline: Instant::now() + policy.timeout,
@@ -361,6 +365,9 @@ impl Outgoing<'_> {
         if let Some((name, key)) =
             credential_parameter(&grounds.pattern, &grounds.credential).map_err(lacks)?
         {
+            // SECURITY: a parameter of the caller must not stand in for the key.
+            let others = without_parameter(url.query().unwrap_or_default(), name);
+            url.set_query((!others.is_empty()).then_some(&others));
             url.query_pairs_mut().append_pair(name, key.expose());
         }
         *request.uri_mut() = url
@@ -443,6 +450,14 @@ impl Outgoing<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         asked.or(Some(own)).filter(|pause| *pause < left)
     }
+}
+
+/// The query without a parameter, otherwise as sent.
+fn without_parameter(query: &str, name: &str) -> String {
+    let others = query
+        .split('&')
+        .filter(|part| url::form_urlencoded::parse(part.as_bytes()).all(|(key, _)| key != name));
+    others.collect::<Vec<_>>().join("&")
 }
 
 fn legal(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {

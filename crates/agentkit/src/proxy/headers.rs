@@ -64,6 +64,22 @@ const NOT_RETURNED: &[&str] = &[
     "x-scalekit-source",
 ];
 
+/// Headers by which some servers take another method or path than the request's.
+const OVERRIDES: &[&str] = &[
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// SECURITY: on a connection with a list of allowed calls a header must not make another one (AK-460).
+pub(super) fn remove_overrides(headers: &mut HeaderMap) {
+    for name in OVERRIDES {
+        headers.remove(*name);
+    }
+}
+
 /// The caller's headers that go upstream.
 pub(super) fn forwarded(from: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(from);
@@ -158,6 +174,18 @@ mod tests {
             ("x-multi", "2"),
         ]);
         assert_eq!(forwarded(&sent), kept);
+    }
+
+    /// AK-460
+    #[test]
+    fn another_method_or_path_is_not_asked_for_by_header() {
+        let mut headers = map(&[
+            ("x-http-method-override", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("x-other", "1"),
+        ]);
+        remove_overrides(&mut headers);
+        assert_eq!(headers, map(&[("x-other", "1")]));
     }
 
     /// AK-453

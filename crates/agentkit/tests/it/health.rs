@@ -124,7 +124,7 @@ on_both_engines! {
 
         let settings = json!({"base_url": open, "api_key_query_param": "key", "api_key_prefix": "a&b="});
         change(&app, &connection, fixed(settings)).await.unwrap();
-        let seen = app.get(id, "/a?q=%20x&q=2").await.unwrap().json();
+        let seen = app.get(id, "/a?q=%20x&key=mine&q=2&k%65y").await.unwrap().json();
         assert_eq!(seen["uri"], format!("/open/a?q=%20x&q=2&key=a%26b%3D{API_KEY}"));
         assert!(!seen["headers"].to_string().contains(API_KEY));
         for (wrong, field) in [
@@ -132,6 +132,7 @@ on_both_engines! {
             (json!({"base_url": "https://u:p@a.test"}), "base_url"),
             (json!({"api_key_header": "Host"}), "api_key_header"),
             (json!({"api_key_header": "a b"}), "api_key_header"),
+            (json!({"api_key_header": "Proxy-Authorization"}), "api_key_header"),
             (json!({"api_key_prefix": "a\r\nb"}), "api_key_prefix"),
             (json!({"api_key_header": "X-A", "api_key_query_param": "k"}), "api_key_query_param"),
             (json!({"api_key_query_param": 1}), "api_key_query_param"),
@@ -157,6 +158,10 @@ on_both_engines! {
             let refused = app.send(call(id, method, path)).await.unwrap_err();
             assert_eq!(refused.reason().code(), ErrorCode::TargetNotAllowed, "{path}");
         }
+        let mut overridden = call(id, Method::GET, "/echo/one");
+        overridden.headers.insert("x-http-method-override", http::HeaderValue::from_static("DELETE"));
+        let seen = app.send(overridden).await.unwrap().json();
+        assert!(!seen.to_string().contains("DELETE"), "{seen}");
         assert_eq!(change(&app, &connection, rules(json!(["/echo"]))).await.unwrap_err(), ["context.proxy_allow"]);
     }
 }

@@ -159,8 +159,15 @@ fn one_of(headers: &HeaderMap, names: &[&'static str]) -> Result<Option<String>,
     let mut found: Option<&str> = None;
     for name in names {
         for value in headers.get_all(*name) {
-            let text = std::str::from_utf8(value.as_bytes())
-                .map_err(|_| Failure::field(name, "must be UTF-8", "utf8"))?
+            // SECURITY: some clients send é as one byte, others as two: the same bytes would name
+            // one user for this client and another for that.
+            let text = value
+                .to_str()
+                .map_err(|_| {
+                    let why = "must be ASCII, as HTTP clients send other characters in different ways; \
+                               name the account by its id (header connected_account_id)";
+                    Failure::field(name, why, "ascii")
+                })?
                 .trim();
             if found.is_some_and(|known| known != text) {
                 return Err(Failure::field(

@@ -273,7 +273,13 @@ impl Connection {
                 RequestBody::new(body, read_rest, settings.body_pace, given_up.clone())
             });
             async move {
-                let mut response = gateway.handle(request).await;
+                // SECURITY: whoever stands in front may have chosen by the other one (RFC 9112 section 3.2).
+                let hosts = request.headers().get_all(header::HOST);
+                let mut response = if hosts.iter().nth(1).is_some() {
+                    two_hosts()
+                } else {
+                    gateway.handle(request).await
+                };
                 if given_up.happened() {
                     // Handlers see a body that broke off; the client can be told more.
                     response = too_slow(protocol);
@@ -315,6 +321,12 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn two_hosts() -> Response<Body> {
+    let mut response = Response::new(Body::new("The request has two Host headers.".to_owned()));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
 }
 
 /// The answer to a body that did not arrive. The connection ends with it, or on HTTP/2 the stream.

@@ -253,6 +253,19 @@ async fn oversized_headers_are_refused() {
     );
 }
 
+/// RFC 9112 section 3.2
+#[tokio::test]
+async fn a_second_host_is_refused() {
+    let running = start(Settings::default()).await;
+    let mut sender = http1(TcpStream::connect(running.address).await.unwrap()).await;
+    let request = list()
+        .uri("/api/v1/organizations")
+        .header("host", HOST)
+        .header("host", "other.example.com");
+    let response = sender.send_request(request.body(Full::default()).unwrap());
+    assert_eq!(response.await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
 #[tokio::test]
 async fn a_running_request_ends_before_the_listener_does() {
     let hold = Arc::new(Hold::default());

@@ -164,6 +164,7 @@ async fn an_answer_that_is_not_http_or_breaks_off_is_an_error() {
     for answer in [
         "SSH-2.0-x\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -175,5 +176,25 @@ async fn an_answer_that_is_not_http_or_breaks_off_is_an_error() {
         let post = Request::post(&url).body(Bytes::new()).unwrap();
         let error = open_client().fetch(post).await.unwrap_err();
         assert!(matches!(error, FetchError::Protocol { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_is_not_that_of_the_body() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        let _ = tcp.read(&mut [0; 4096]).await.unwrap();
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        tcp.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let post = Request::post(&url).body(Bytes::new()).unwrap();
+    match open_client().fetch(post).await {
+        Ok(answer) => {
+            assert_eq!(answer.body(), "hello");
+            assert!(!answer.headers().contains_key("content-length"));
+        }
+        Err(error) => assert!(matches!(error, FetchError::Protocol { .. }), "{error:?}"),
     }
 }
