@@ -1,10 +1,9 @@
 //! Failures that belong to no flow.
 
 use crate::{
-    Deps,
+    Deps, render,
     view::{Action, Outcome, OutcomePage},
 };
-use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use keystead_crypto::random_token;
@@ -130,7 +129,7 @@ impl IntoResponse for Failure {
             code: String::new(),
             reference,
         };
-        match page.render() {
+        match render::text(&page) {
             Ok(text) => (status, Html(text)).into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }

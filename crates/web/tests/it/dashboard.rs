@@ -208,6 +208,7 @@ async fn hostile_text_stays_text_everywhere() {
             !page.body.contains("<script") && !page.body.contains("</textarea><script"),
             "{path}"
         );
+        markup::is_not_turned_around(&page.body, path);
     }
 }
 

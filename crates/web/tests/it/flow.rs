@@ -18,7 +18,7 @@ pub(crate) struct TestFlow {
     pub(crate) chosen: Mutex<Vec<String>>,
 }
 
-pub(crate) const HOSTILE: &str = "\"><script>alert('x')</script>&amp;";
+pub(crate) const HOSTILE: &str = "\"><script>alert('x')</script>&amp;\u{202e}txt.exe\u{2067}";
 
 fn question(name: &str, label: &str, input_type: &str) -> Question {
     Question {

@@ -3,7 +3,7 @@
 use crate::{
     browser::TestBrowser,
     flow::HOSTILE,
-    markup::{attribute, form, tags},
+    markup::{attribute, form, is_not_turned_around, tags},
 };
 use http::{Method, StatusCode};
 
@@ -170,6 +170,7 @@ async fn hostile_text_stays_text() {
         .find(|(name, _)| name.starts_with("field.domain"))
         .unwrap();
     assert_eq!(domain.1, HOSTILE.trim());
+    is_not_turned_around(&page.body, "the form");
 }
 
 #[tokio::test]

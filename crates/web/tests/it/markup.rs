@@ -174,3 +174,18 @@ fn inside_label(html: &str, tag: &str) -> bool {
         before.rfind("<label") > before.rfind("</label>")
     })
 }
+
+/// Fails when text that the page shows holds characters that change the order of what follows.
+pub(crate) fn is_not_turned_around(page: &str, what: &str) {
+    let turns = |text: &str| {
+        let mut letters = text.chars();
+        letters.any(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+    };
+    for piece in page.split('<') {
+        let (tag, text) = piece.split_once('>').unwrap_or(("", piece));
+        assert!(
+            tag.starts_with("textarea") || !turns(text),
+            "{what}: {text}"
+        );
+    }
+}
