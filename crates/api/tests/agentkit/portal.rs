@@ -17,9 +17,11 @@ use keystead_proto::{
             authorization_details::Details,
         },
         connections::{
-            ConnectionType, OAuthConnectionConfig, UpdateConnection,
-            UpdateEnvironmentConnectionRequest, update_connection::Settings,
+            ConnectionType, GetConnectionContextRequest, GetEnvironmentConnectionRequest,
+            OAuthConnectionConfig, UpdateConnection, UpdateEnvironmentConnectionRequest,
+            update_connection::Settings,
         },
+        providers::{ListProvidersRequest, list_providers_request},
     },
     wrappers::BoolValue,
 };
@@ -149,6 +151,27 @@ on_both_engines! {
         // AK-214: who disconnects ends his link.
         visitor.disconnect_connected_account(DisconnectConnectedAccountRequest { id: String::new() }).await.unwrap();
         assert_eq!(refused(visitor.get_redirect_url(GetRedirectUrlRequest {}).await), "AUTH_REQUEST_NOT_FOUND");
+    }
+
+    /// AK-306, part of AK-206: a visitor sees what his account needs, not what else the developer uses.
+    async fn a_visitor_sees_his_connector_and_connection_only(test: TestDb) {
+        let world = World::started(&test).await;
+        let mail = gmail(&world, "mail").await.id;
+        let desk = connection(&world, "FRESHDESK", ConnectionType::Basic, "desk").await.id;
+        let (account, link) = invited(&world, "ada").await;
+        let visitor = world.visitor_of(&account, Some(link)).await;
+        let all = list_providers_request::Filter { provider_type: 2 };
+        for identifier in ["", "GMAIL", "FRESHDESK"] {
+            let request = ListProvidersRequest { identifier: identifier.to_owned(), filter: Some(all), ..ListProvidersRequest::default() };
+            let seen = visitor.providers().list_providers(request).await.unwrap().into_inner();
+            let names: Vec<_> = seen.providers.iter().map(|provider| provider.identifier.as_str()).collect();
+            assert_eq!((names.as_slice(), seen.total_size), (&["GMAIL"][..], 1), "{identifier}");
+        }
+        let get = |id: &str| GetEnvironmentConnectionRequest { connection_id: id.to_owned() };
+        assert!(visitor.connections().get_environment_connection(get(&mail)).await.is_ok());
+        assert_eq!(refused(visitor.connections().get_environment_connection(get(&desk)).await), "CONNECTION_NOT_FOUND");
+        let context = GetConnectionContextRequest { connection_id: mail, ..GetConnectionContextRequest::default() };
+        assert_eq!(refused(visitor.connections().get_connection_context(context).await), "PERMISSION_DENIED");
     }
 
     /// AK-225: the way to a refresh, and who is refused there.
