@@ -1,5 +1,5 @@
-//! `MembersService`: reading members and the caller's own profile. Invitations and custom roles are
-//! not built yet.
+//! `MembersService`: reading and deleting members, and the caller's own profile. Invitations and custom
+//! roles are not built yet.
 
 use crate::{
     App,
@@ -119,5 +119,17 @@ impl MembersService for Members {
         let (caller, message) = open(request)?;
         self.change(&caller, member_id(&message.id)?, message.member)
             .await
+    }
+
+    async fn delete_member(&self, request: Request<pb::DeleteMemberRequest>) -> Reply<()> {
+        let (caller, message) = open(request)?;
+        let id = member_id(&message.id)?;
+        domain::delete(&self.0.ctx, &caller.actor(), caller.workspace(), id)
+            .await
+            .map_err(failed)?;
+        // The sessions went with the member; this node may remember them.
+        let authorizer = &self.0.authorizer;
+        authorizer.sign_out_everywhere(id).await.map_err(internal)?;
+        Ok(Response::new(()))
     }
 }

@@ -1,14 +1,18 @@
 //! People who use the dashboard.
 
-use crate::Context;
+use crate::{Actor, Context, audit::record};
 pub use keystead_store::entities::members::{Member, Role};
 use keystead_store::{
     Execute, SortKey, StoreError,
-    entities::members::{self as rows, UNIQUE_EMAIL},
+    entities::{
+        environments,
+        members::{self as rows, UNIQUE_EMAIL},
+    },
 };
 use keystead_types::{
     ErrorCode, FieldViolation, Id, Internal, MemberId, Page, PageRequest, Reason, WorkspaceId,
 };
+use serde_json::json;
 
 /// Why a request about members failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,9 @@ pub enum Error {
     /// The text is not an e-mail address.
     #[error("email must be an e-mail address")]
     InvalidEmail,
+    /// Nobody else could administer the workspace (DB-041).
+    #[error("the last administrator of a workspace cannot be deleted")]
+    LastAdministrator,
     /// The page token was changed or belongs to another list.
     #[error("page_token does not belong to this list")]
     InvalidPageToken,
@@ -36,6 +43,7 @@ impl Reason for Error {
             Self::NotFound => ErrorCode::NotFound,
             Self::DuplicateEmail => ErrorCode::AlreadyExists,
             Self::InvalidEmail => ErrorCode::InvalidArgument,
+            Self::LastAdministrator => ErrorCode::FailedPrecondition,
             Self::InvalidPageToken => ErrorCode::InvalidPageToken,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -189,6 +197,38 @@ pub async fn update(
     rows::update(&mut tx, &member).await?;
     tx.commit().await?;
     Ok(member)
+}
+
+/// Deletes a member, whose sessions end at once (DB-040). The audit log of every environment of the
+/// workspace has a record.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::LastAdministrator`].
+pub async fn delete(
+    ctx: &Context,
+    actor: &Actor,
+    workspace: WorkspaceId,
+    id: MemberId,
+) -> Result<(), Error> {
+    let mut tx = ctx.db.begin_admin().await?;
+    let found = rows::find(&mut tx, id).await?;
+    found
+        .filter(|member| member.workspace == workspace)
+        .ok_or(Error::NotFound)?;
+    if !rows::delete(&mut tx, workspace, id).await? {
+        // Somebody else may have been faster.
+        return Err(match rows::find(&mut tx, id).await? {
+            Some(_) => Error::LastAdministrator,
+            None => Error::NotFound,
+        });
+    }
+    let target = id.to_string();
+    for env in environments::of_workspace(&mut tx, workspace).await? {
+        let tx = tx.in_environment(env);
+        record(tx, ctx, actor, "member.deleted", &target, json!({})).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn host(&self) -> HeaderValue {
+    pub(crate) fn host(&self) -> HeaderValue {
         let host = self.site.base_url.trim_start_matches("https://");
         host.parse().unwrap()
     }
@@ -252,6 +252,11 @@ impl World {
             )
             .body(Full::new(Bytes::from(body)))
             .unwrap();
+        self.answer(request).await
+    }
+
+    /// A request as it comes from the network.
+    pub(crate) async fn answer(&self, request: Request<Full<Bytes>>) -> (StatusCode, Json) {
         let (head, body) = self.gateway.handle(request).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         (head.status, serde_json::from_slice(&bytes).unwrap())

@@ -14,6 +14,7 @@ mod connection_extensions;
 mod connections;
 mod endpoints;
 mod fixture;
+mod members;
 mod org_wide;
 mod portal;
 mod providers;

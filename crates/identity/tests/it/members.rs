@@ -36,4 +36,30 @@ on_both_engines! {
         assert!(matches!(members::get(&app.ctx, next_id(), grace.id).await, Err(Error::NotFound)));
         assert!(matches!(members::update(&app.ctx, next_id(), grace.id, |_| ()).await, Err(Error::NotFound)));
     }
+
+    /// Part of DB-040, part of DB-041: an administrator always stays, also when two delete each other at
+    /// the same time.
+    async fn members_are_deleted_but_never_the_last_administrator(test: TestDb) {
+        let app = App::started(&test).await;
+        let (ctx, actor, workspace) = (&app.ctx, &app.actor, app.created.workspace);
+        let ada = app.created.member.id;
+        let grace = members::add(ctx, workspace, new("grace@acme.test")).await.unwrap();
+        let last = members::delete(ctx, actor, workspace, ada).await;
+        assert!(matches!(last, Err(Error::LastAdministrator)), "{last:?}");
+        assert!(matches!(members::delete(ctx, actor, next_id(), grace.id).await, Err(Error::NotFound)));
+        members::delete(ctx, actor, workspace, grace.id).await.unwrap();
+        assert!(matches!(members::delete(ctx, actor, workspace, grace.id).await, Err(Error::NotFound)));
+        let written = "UPDATE audit_records SET actor = actor WHERE action = 'member.deleted'";
+        assert_eq!(test.run(written.to_owned()).await.unwrap(), 2, "in each environment");
+
+        for round in 0..5 {
+            let admin = NewMember { role: Role::Admin, ..new(&format!("admin{round}@acme.test")) };
+            members::add(ctx, workspace, admin).await.unwrap();
+            let all = members::list(ctx, workspace, &page(10, "")).await.unwrap().items;
+            let [one, other] = [all[0].id, all[1].id].map(|id| members::delete(ctx, actor, workspace, id));
+            let (one, other) = tokio::join!(one, other);
+            assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+            assert_eq!(members::list(ctx, workspace, &page(10, "")).await.unwrap().total_size, 1);
+        }
+    }
 }

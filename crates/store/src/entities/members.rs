@@ -86,6 +86,19 @@ const SIGNED_IN: Sql = sql!(
     "UPDATE members SET last_login_at = $2 WHERE id = $1"
 );
 
+// Holds the workspace's row until the commit, so that two removals look one after the other.
+const LOCK: Sql = sql!(
+    "members.lock",
+    "UPDATE workspaces SET id = id WHERE id = $1"
+);
+const DELETE: Sql = sql!(
+    "members.delete",
+    "DELETE FROM members WHERE id = $1 AND (role <> $2 OR EXISTS (
+         SELECT 1 FROM members AS other
+         WHERE other.workspace_id = members.workspace_id AND other.role = $2 AND other.id <> members.id))
+     RETURNING id"
+);
+
 const LIST: WorkspaceList<MemberId> = WorkspaceList {
     next: NEXT,
     previous: PREVIOUS,
@@ -94,7 +107,7 @@ const LIST: WorkspaceList<MemberId> = WorkspaceList {
 };
 
 pub(crate) const STATEMENTS: &[Sql] = &[
-    INSERT, UPDATE, BY_ID, BY_EMAIL, NEXT, PREVIOUS, COUNT, SIGNED_IN,
+    INSERT, UPDATE, BY_ID, BY_EMAIL, NEXT, PREVIOUS, COUNT, SIGNED_IN, LOCK, DELETE,
 ];
 
 /// Adds a member.
@@ -129,6 +142,20 @@ pub async fn update(tx: &mut impl Execute, member: &Member) -> Result<(), StoreE
     );
     tx.execute(UPDATE, params).await?;
     Ok(())
+}
+
+/// Deletes a member of the workspace with all sessions; `false` for the last administrator, and when
+/// there is no such member.
+pub async fn delete(
+    tx: &mut impl Execute,
+    workspace: WorkspaceId,
+    id: MemberId,
+) -> Result<bool, StoreError> {
+    tx.execute(LOCK, (workspace,)).await?;
+    let deleted = tx
+        .fetch_optional(DELETE, (id, Role::Admin.as_str()))
+        .await?;
+    Ok(deleted.is_some())
 }
 
 /// Finds a member.
