@@ -16,9 +16,17 @@ pub(crate) fn read(path: &Path) -> HashMap<String, String> {
         .collect()
 }
 
+/// What a reader of the file has to know; no line of it looks like a setting.
+const NOTE: &str = "\
+# Written by `keystead dev` at every start. It holds a secret.
+# SSL_CERT_FILE and the like name the roots of this system and the local authority of `keystead dev`
+# in one file, so that other hosts keep working. Every program started from a shell that loads them
+# reads them: load them only where you call this server, and unset them afterwards.
+";
+
 /// Replaces the file in one step, readable for its owner only.
 pub(crate) fn write(path: &Path, pairs: &[(&str, &str)]) -> Result<()> {
-    let mut text = String::from("# Written by `keystead dev` at every start. It holds a secret.\n");
+    let mut text = String::from(NOTE);
     for (key, value) in pairs {
         text.extend([key, "=", &quoted(value), "\n"]);
     }
