@@ -1,5 +1,5 @@
 use crate::{
-    Authorizer,
+    Authorizer, Visitor, device,
     login_limits::{Subject, Try, note_refusal},
     sessions::{SESSION_LIFETIME, SESSION_PURPOSE},
 };
@@ -12,7 +12,7 @@ use keystead_store::entities::{
     sessions::{self, MemberSession},
 };
 use keystead_types::{ErrorCode, Internal, Reason, Secret, Timestamp};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 const CODE_DIGITS: usize = 8;
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -38,6 +38,9 @@ pub struct SignedIn {
     pub member: Member,
     /// Token for the session cookie.
     pub session: Secret<String>,
+    /// For a cookie that lives for [`DEVICE_LIFETIME`](crate::DEVICE_LIFETIME): shown at the next
+    /// sign-in, it keeps strangers from using up the member's tries.
+    pub device: Secret<String>,
     /// From when on the session is dead.
     pub expires_at: Timestamp,
 }
@@ -79,8 +82,7 @@ impl Reason for LoginError {
 }
 
 impl Authorizer {
-    /// Begins a sign-in to the dashboard: sends a code when the address is a member's. `visitor` is
-    /// the client's address, or what stands for its network.
+    /// Begins a sign-in to the dashboard: sends a code when the address is a member's.
     ///
     // SECURITY: an unknown address, and one that asked too often, get the same answer from the same
     // work; the mail itself is sent beside the request, so that its time tells nothing. No code
@@ -92,7 +94,7 @@ impl Authorizer {
         &self,
         mailer: &Arc<dyn Mailer>,
         email: &str,
-        visitor: Option<IpAddr>,
+        visitor: impl Into<Visitor>,
     ) -> Result<StartedLogin, LoginError> {
         let email_key = email_key(email).map_err(|_| LoginError::InvalidEmail)?;
         let ctx = &self.ctx;
@@ -103,7 +105,7 @@ impl Authorizer {
         let expires_at = now.plus(CODE_LIFETIME);
 
         let mut tx = ctx.db.begin_admin().await.map_err(Internal::new)?;
-        let may_mail = Subject::new(&email_key, visitor)
+        let may_mail = Subject::new(&email_key, &visitor.into(), &ctx.keys.hasher, now)
             .request(&mut tx, now)
             .await?;
         let member = members::find_by_email(&mut tx, &email_key)
@@ -134,7 +136,7 @@ impl Authorizer {
         })
     }
 
-    /// Finishes a sign-in with the code from the mail. `visitor` as in [`Self::start_login`].
+    /// Finishes a sign-in with the code from the mail.
     ///
     /// # Errors
     /// [`LoginError::InvalidCode`], [`LoginError::TooManyTries`].
@@ -142,7 +144,7 @@ impl Authorizer {
         &self,
         attempt: &Secret<String>,
         code: &str,
-        visitor: Option<IpAddr>,
+        visitor: impl Into<Visitor>,
     ) -> Result<SignedIn, LoginError> {
         let ctx = &self.ctx;
         let now = ctx.clock.now();
@@ -158,7 +160,8 @@ impl Authorizer {
         let Some(tried) = tried else {
             return Err(LoginError::InvalidCode);
         };
-        let subject = Subject::new(&tried.email_key, visitor);
+        let hasher = &ctx.keys.hasher;
+        let subject = Subject::new(&tried.email_key, &visitor.into(), hasher, now);
         let is_last = match subject.try_code(&mut tx, now).await? {
             Try::Allowed { is_last } => is_last,
             Try::Refused(until) => return Err(LoginError::TooManyTries(until.since(now))),
@@ -189,6 +192,7 @@ impl Authorizer {
         subject.was_right(&mut tx).await?;
         let token = random_token(&*ctx.rng, "kss_", 32);
         let hash = ctx.keys.hasher.hash(SESSION_PURPOSE, token.expose());
+        let device = device::issue(hasher, &*ctx.rng, &tried.email_key, now);
         let expires_at = now.plus(SESSION_LIFETIME);
         let session = MemberSession {
             id: ctx.ids.next(&*ctx.clock),
@@ -207,6 +211,7 @@ impl Authorizer {
         Ok(SignedIn {
             member,
             session: token,
+            device,
             expires_at,
         })
     }

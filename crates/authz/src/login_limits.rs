@@ -2,26 +2,32 @@
 //!
 //! Counts are in the database, so that they hold on all nodes and after a restart. The row is counted
 //! and locked before anything is compared or sent: requests at the same time cannot pass together.
-//! Unknown addresses are counted like known ones.
+//! Unknown addresses are counted like known ones. A browser that the member has signed in with before
+//! is counted on its own, so that strangers cannot lock the member out.
 
+use crate::{Authorizer, Visitor, device};
+use keystead_crypto::TokenHasher;
 use keystead_events::{AuditRecord, Outcome};
-use keystead_identity::{Context, members::Member};
+use keystead_identity::{
+    Actor, Context,
+    members::{Member, email_key},
+};
 use keystead_store::{
     admin,
     entities::{
-        environments,
+        environments, members,
         sign_in_limits::{self, SignInAct, SignInKey},
     },
 };
 use keystead_types::{Internal, Timestamp};
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 /// A limit of one act for one address.
 struct Limit {
     act: SignInAct,
-    /// Acts of one visitor: a stranger uses up a share, not the whole, so the member gets in.
+    /// Acts of one visitor, by network or by known browser.
     of_visitor: i64,
-    /// Acts of everybody.
+    /// Acts of everybody who is not in a known browser.
     of_all: i64,
     span: Duration,
 }
@@ -33,7 +39,8 @@ const REQUESTS: Limit = Limit {
     of_all: 50,
     span: Duration::from_secs(15 * 60),
 };
-/// Codes tried. With eight digits, somebody who uses it all for a year guesses right once in 380.
+/// Codes tried. With eight digits, somebody who uses it all for a year guesses right once in 380. A
+/// known browser adds ten in an hour, for whoever has stolen its cookie.
 const TRIES: Limit = Limit {
     act: SignInAct::Try,
     of_visitor: 10,
@@ -44,7 +51,9 @@ const TRIES: Limit = Limit {
 /// Who is counted.
 pub(crate) struct Subject<'a> {
     email_key: &'a str,
-    network: String,
+    /// Network or known browser.
+    visitor: String,
+    is_known: bool,
 }
 
 /// What counting a try gave.
@@ -56,10 +65,31 @@ pub(crate) enum Try {
 }
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(email_key: &'a str, visitor: Option<IpAddr>) -> Self {
+    pub(crate) fn new(
+        email_key: &'a str,
+        visitor: &Visitor,
+        hasher: &TokenHasher,
+        now: Timestamp,
+    ) -> Self {
+        let proof = visitor.device.as_ref();
+        let device = proof.and_then(|proof| device::known(hasher, proof, email_key, now));
+        let is_known = device.is_some();
+        let network = || visitor.network.map(|address| address.to_string());
         // Empty stands for everybody.
-        let network = visitor.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        Self { email_key, network }
+        let visitor = device.or_else(network);
+        Self {
+            email_key,
+            visitor: visitor.unwrap_or_else(|| "unknown".to_owned()),
+            is_known,
+        }
+    }
+
+    /// The counts that an act adds to, and which limit holds for each. The visitor first: who is over
+    /// his own share does not use up that of the others.
+    fn counts(&self, limit: &Limit) -> impl Iterator<Item = (&str, i64)> {
+        let own = (self.visitor.as_str(), limit.of_visitor);
+        let all = (!self.is_known).then_some(("", limit.of_all));
+        [Some(own), all].into_iter().flatten()
     }
 
     const fn key<'b>(&'b self, act: SignInAct, network: &'b str) -> SignInKey<'b> {
@@ -93,7 +123,7 @@ impl<'a> Subject<'a> {
 
     /// Takes back a try that was right.
     pub(crate) async fn was_right(&self, tx: &mut admin::Tx) -> Result<(), Internal> {
-        for network in [self.network.as_str(), ""] {
+        for (network, _) in self.counts(&TRIES) {
             sign_in_limits::take_back(tx, self.key(SignInAct::Try, network))
                 .await
                 .map_err(Internal::new)?;
@@ -109,11 +139,7 @@ impl<'a> Subject<'a> {
     ) -> Result<Try, Internal> {
         let ends_at = now.plus(limit.span);
         let mut is_last = false;
-        // The visitor first: who is over his own share does not use up that of the others.
-        for (network, max) in [
-            (self.network.as_str(), limit.of_visitor),
-            ("", limit.of_all),
-        ] {
+        for (network, max) in self.counts(limit) {
             let counted = sign_in_limits::count(tx, self.key(limit.act, network), now, ends_at)
                 .await
                 .map_err(Internal::new)?;
@@ -132,23 +158,80 @@ pub(crate) async fn note_refusal(
     ctx: &Context,
     member: &Member,
 ) -> Result<(), Internal> {
+    let record = AuditRecord {
+        id: ctx.ids.next(&*ctx.clock),
+        actor: "anonymous",
+        action: "sign_in.refused",
+        target: &member.id.to_string(),
+        outcome: Outcome::Denied,
+        detail: serde_json::json!({"reason": "too many wrong codes"}),
+        request_id: "",
+        at: ctx.clock.now(),
+    };
+    note(tx, ctx, member, record).await
+}
+
+async fn note(
+    tx: &mut admin::Tx,
+    ctx: &Context,
+    member: &Member,
+    record: AuditRecord<'_>,
+) -> Result<(), Internal> {
     let environments = environments::of_workspace(tx, member.workspace)
         .await
         .map_err(Internal::new)?;
     for env in environments {
         let record = AuditRecord {
             id: ctx.ids.next(&*ctx.clock),
-            actor: "anonymous",
-            action: "sign_in.refused",
-            target: &member.id.to_string(),
-            outcome: Outcome::Denied,
-            detail: serde_json::json!({"reason": "too many wrong codes"}),
-            request_id: "",
-            at: ctx.clock.now(),
+            ..record.clone()
         };
         keystead_events::audit(tx.in_environment(env), &record)
             .await
             .map_err(Internal::new)?;
     }
     Ok(())
+}
+
+/// Why nobody was unlocked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockError {
+    /// The address is no member's.
+    #[error("nobody with this address is a member")]
+    NoMember,
+    /// Something broke on our side.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl Authorizer {
+    /// Forgets how often codes were asked for and tried for a member, from wherever. For operators,
+    /// when strangers keep a member out who has no browser that is known.
+    ///
+    /// # Errors
+    /// [`UnlockError::NoMember`].
+    pub async fn unlock_sign_in(&self, actor: &Actor, email: &str) -> Result<Member, UnlockError> {
+        let ctx = &self.ctx;
+        let email_key = email_key(email).map_err(|_| UnlockError::NoMember)?;
+        let mut tx = ctx.db.begin_admin().await.map_err(Internal::new)?;
+        let member = members::find_by_email(&mut tx, &email_key)
+            .await
+            .map_err(Internal::new)?
+            .ok_or(UnlockError::NoMember)?;
+        sign_in_limits::forget(&mut tx, &email_key)
+            .await
+            .map_err(Internal::new)?;
+        let record = AuditRecord {
+            id: ctx.ids.next(&*ctx.clock),
+            actor: &actor.name,
+            action: "sign_in.unlocked",
+            target: &member.id.to_string(),
+            outcome: Outcome::Success,
+            detail: serde_json::json!({}),
+            request_id: actor.request_id.as_deref().unwrap_or_default(),
+            at: ctx.clock.now(),
+        };
+        note(&mut tx, ctx, &member, record).await?;
+        tx.commit().await.map_err(Internal::new)?;
+        Ok(member)
+    }
 }

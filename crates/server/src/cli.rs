@@ -146,6 +146,29 @@ pub(crate) enum UserCommand {
     ///
     /// Example: keystead user add bob@example.com --role developer
     Add(NewUserArgs),
+    /// Delete a member, who is signed out everywhere.
+    ///
+    /// A running server notices within 15 seconds. The last administrator cannot be deleted.
+    /// Example: keystead user delete bob@example.com --config /etc/keystead/keystead.toml
+    Delete {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// Address of the member.
+        #[arg(value_name = "EMAIL")]
+        email: String,
+    },
+    /// Let a member sign in again whose codes were used up by wrong tries.
+    ///
+    /// Forgets the counts of codes asked for and tried for the address. A browser that the member has
+    /// signed in with before is never locked by strangers.
+    /// Example: keystead user unlock ada@example.com --config /etc/keystead/keystead.toml
+    Unlock {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Address of the member.
+        #[arg(value_name = "EMAIL")]
+        email: String,
+    },
 }
 
 #[derive(Args)]

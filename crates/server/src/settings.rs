@@ -160,7 +160,8 @@ pub(crate) const SECTIONS: &[Section] = &[
                 above a limit is answered with 429 (`RATE_LIMITED`) and `Retry-After`; every answer of the API says what is left in \
                 `RateLimit` and `RateLimit-Policy`. An IPv6 network of 64 bits counts as one address. For one member, besides, five \
                 codes are mailed per address and 50 in all within 15 minutes, and ten wrong codes per address and 30 in all within an \
-                hour; these are counted in the database, for all nodes together. When the wrong codes are used up, the audit log has a \
+                hour. A browser that the member signed in with in the last 180 days is counted on its own, so that others cannot use \
+                up its codes. These are counted in the database, for all nodes together. When the wrong codes are used up, the audit log has a \
                 record `sign_in.refused`.",
         settings: &[
             set(

@@ -61,6 +61,11 @@ pub const SESSION: Cookie = Cookie {
     name: "__Host-keystead_session",
     max_age_secs: 604_800,
 };
+/// Shows that a member signed in with this browser before; outlives the session.
+pub const DEVICE: Cookie = Cookie {
+    name: "__Host-keystead_device",
+    max_age_secs: 15_552_000,
+};
 /// A random value that anti-forgery tokens are bound to while nobody is signed in.
 pub const VISITOR: Cookie = Cookie {
     name: "__Host-sk_visitor",

@@ -1,5 +1,5 @@
 use crate::fixture::{App, code_in, session};
-use keystead_authz::{Authorizer, CallerKind, LoginError};
+use keystead_authz::{Authorizer, CallerKind, DEVICE_LIFETIME, LoginError, UnlockError, Visitor};
 use keystead_store::{Engine, audit_records};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{Rng, Secret};
@@ -230,6 +230,88 @@ on_both_engines! {
             assert!(matches!(refused, LoginError::TooManyTries(_)), "{email} {refused:?}");
         }
         assert_eq!(refusals(&app).await, 1, "strangers have no log");
+    }
+
+    /// SECURITY: strangers in many networks lock nobody out of a browser that has signed in before.
+    async fn strangers_do_not_lock_a_known_browser(test: TestDb) {
+        let app = App::started(&test).await;
+        let device = app.signed_in().await.device;
+        let known = Visitor { network: at("192.0.2.1"), device: Some(device) };
+        for network in 0..3 {
+            let stranger = at(&format!("198.51.100.{network}"));
+            for _ in 0..10 {
+                let attempt = app.authorizer.start_login(&app.mailer, "ada@acme.test", stranger).await.unwrap().attempt;
+                app.authorizer.finish_login(&attempt, "wrong", stranger).await.unwrap_err();
+            }
+        }
+        let (started, code) = app.asked_for_code().await;
+        let refused = app.authorizer.finish_login(&started.attempt, &code, at("192.0.2.1")).await.unwrap_err();
+        assert!(matches!(refused, LoginError::TooManyTries(_)), "{refused:?}");
+        let done = app.authorizer.finish_login(&started.attempt, &code, known.clone()).await;
+        assert!(done.is_ok(), "{done:?}");
+
+        // The mails of all strangers together are used up as well.
+        for network in 0..20 {
+            for _ in 0..5 {
+                app.authorizer.start_login(&app.mailer, "ada@acme.test", at(&format!("203.0.113.{network}"))).await.unwrap();
+            }
+        }
+        let before = app.outbox.wait_for(50).await.len();
+        app.authorizer.start_login(&app.mailer, "ada@acme.test", at("192.0.2.1")).await.unwrap();
+        app.authorizer.start_login(&app.mailer, "ada@acme.test", known).await.unwrap();
+        assert_eq!(app.outbox.wait_for(before + 1).await.len(), before + 1);
+    }
+
+    /// SECURITY: a stolen proof buys few tries, and no other's, an old or a changed one buys none.
+    async fn a_known_browser_has_a_limit_of_its_own(test: TestDb) {
+        let app = App::started(&test).await;
+        let device = app.signed_in().await.device;
+        let wrong = async |device: &Secret<String>, email: &str, network: &str| {
+            let visitor = Visitor { network: at(network), device: Some(device.clone()) };
+            let attempt = app.authorizer.start_login(&app.mailer, email, at("192.0.2.9")).await.unwrap().attempt;
+            app.authorizer.finish_login(&attempt, "wrong", visitor).await.unwrap_err()
+        };
+        for tried in 0..11 {
+            let refused = wrong(&device, "ada@acme.test", &format!("192.0.2.{tried}")).await;
+            assert_eq!(matches!(refused, LoginError::TooManyTries(_)), tried == 10, "{tried} {refused:?}");
+        }
+        let text = device.expose();
+        let (claim, mac) = text.rsplit_once('.').unwrap();
+        let longer = format!("{claim}0.{mac}");
+        let other = format!("{claim}.{}", "A".repeat(43));
+        let not_ours = ["", "kdv_", "a.b.c", &longer, &other].map(|text| Secret::new(text.to_owned()));
+        // All from one network, which is what counts for them.
+        for tried in 0..11 {
+            let refused = wrong(&not_ours[tried % 5], "ada@acme.test", "198.51.100.1").await;
+            assert_eq!(matches!(refused, LoginError::TooManyTries(_)), tried == 10, "{tried} {refused:?}");
+            let refused = wrong(&device, "eve@evil.test", "198.51.100.2").await;
+            assert_eq!(matches!(refused, LoginError::TooManyTries(_)), tried == 10, "{tried} {refused:?}");
+        }
+        app.clock.advance(DEVICE_LIFETIME);
+        for tried in 0..11 {
+            let refused = wrong(&device, "ada@acme.test", "198.51.100.3").await;
+            assert_eq!(matches!(refused, LoginError::TooManyTries(_)), tried == 10, "{tried} {refused:?}");
+        }
+    }
+
+    /// The way out for a member without a known browser.
+    async fn an_operator_unlocks_a_member(test: TestDb) {
+        let app = App::started(&test).await;
+        for network in 0..3 {
+            let stranger = at(&format!("198.51.100.{network}"));
+            for _ in 0..10 {
+                let attempt = app.authorizer.start_login(&app.mailer, "ada@acme.test", stranger).await.unwrap().attempt;
+                app.authorizer.finish_login(&attempt, "wrong", stranger).await.unwrap_err();
+            }
+        }
+        let (started, code) = app.asked_for_code().await;
+        let mine = at("192.0.2.1");
+        assert!(app.authorizer.finish_login(&started.attempt, &code, mine).await.is_err());
+        let nobody = app.authorizer.unlock_sign_in(&app.actor, "eve@evil.test").await;
+        assert!(matches!(nobody, Err(UnlockError::NoMember)), "{nobody:?}");
+        let member = app.authorizer.unlock_sign_in(&app.actor, " Ada@ACME.test").await.unwrap();
+        assert_eq!(member.id, app.created.member.id);
+        assert!(app.authorizer.finish_login(&started.attempt, &code, mine).await.is_ok());
     }
 
     /// The database holds neither codes nor tokens in a readable form.

@@ -6,7 +6,7 @@ use keystead_gateway::{FailureRates, Rates, visitor};
 use keystead_identity::{members::Role, workspaces};
 use keystead_net::mail::Mailer;
 use keystead_types::{Internal, Secret};
-use keystead_web::dashboard::{DashboardLogin, LoginError, SignedIn};
+use keystead_web::dashboard::{DashboardLogin, LoginError, Session, SignedIn, Visitor};
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
 /// Signs members in with codes by mail.
@@ -61,13 +61,9 @@ impl LoginLimits {
 
 #[tonic::async_trait]
 impl DashboardLogin for MemberLogin {
-    async fn start(
-        &self,
-        email: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Secret<String>, LoginError> {
-        let visitor = address.map(visitor);
-        self.limits.request(visitor)?;
+    async fn start(&self, email: &str, visitor: &Visitor) -> Result<Secret<String>, LoginError> {
+        let visitor = known(visitor);
+        self.limits.request(visitor.network)?;
         let started = self.authorizer.start_login(&self.mailer, email, visitor);
         Ok(started.await.map_err(refused)?.attempt)
     }
@@ -76,15 +72,20 @@ impl DashboardLogin for MemberLogin {
         &self,
         attempt: &Secret<String>,
         code: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Secret<String>, LoginError> {
-        let visitor = address.map(visitor);
-        self.limits.may_try(visitor)?;
+        visitor: &Visitor,
+    ) -> Result<Session, LoginError> {
+        let visitor = known(visitor);
+        let network = visitor.network;
+        self.limits.may_try(network)?;
         let signed_in = self.authorizer.finish_login(attempt, code, visitor).await;
         if let Err(AuthLoginError::InvalidCode | AuthLoginError::TooManyTries(_)) = signed_in {
-            self.limits.was_wrong(visitor);
+            self.limits.was_wrong(network);
         }
-        Ok(signed_in.map_err(refused)?.session)
+        let signed_in = signed_in.map_err(refused)?;
+        Ok(Session {
+            token: signed_in.session,
+            device: signed_in.device,
+        })
     }
 
     async fn member(&self, session: &Secret<String>) -> Result<Option<SignedIn>, Internal> {
@@ -103,6 +104,13 @@ impl DashboardLogin for MemberLogin {
 
     async fn sign_out(&self, session: &Secret<String>) -> Result<(), Internal> {
         self.authorizer.sign_out(session).await
+    }
+}
+
+fn known(seen: &Visitor) -> keystead_authz::Visitor {
+    keystead_authz::Visitor {
+        network: seen.address.map(visitor),
+        device: seen.device.clone(),
     }
 }
 

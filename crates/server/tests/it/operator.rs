@@ -89,7 +89,7 @@ on_both_engines! {
     }
 
     /// Part of DB-040, decisions "The command line"
-    async fn members_are_added_and_listed(test: TestDb) {
+    async fn members_are_added_listed_and_deleted(test: TestDb) {
         let site = site(&test);
         assert!(succeeds(&site, &["user", "list"]).contains("admin     ada@example.com"));
         succeeds(&site, &["user", "add", "Bob@example.com", "--role", "developer"]);
@@ -97,6 +97,20 @@ on_both_engines! {
         fails(&site, &["user", "add", "bob@example.com"], "is a member of the workspace already");
         fails(&site, &["user", "add", "bob"], "is not an e-mail address");
         fails(&site, &["user", "add", "eve@example.com", "--role", "owner"], "invalid value 'owner'");
+        fails(&site, &["user", "delete", "ada@example.com"], "is the last administrator");
+        fails(&site, &["user", "delete", "eve@example.com"], "is no member's address");
+        assert!(succeeds(&site, &["user", "delete", "bob@EXAMPLE.com"]).contains("Bob@example.com is deleted"));
+        assert!(!succeeds(&site, &["user", "list"]).contains("Bob@example.com"));
+    }
+
+    /// Whoever is kept out by strangers' tries is let in again.
+    async fn a_member_is_unlocked(test: TestDb) {
+        let site = site(&test);
+        test.run("INSERT INTO sign_in_limits (email_key, kind, network, total, ends_at) VALUES ('ada@example.com', 'try', '', 31, 9000000000000000), ('bob@example.com', 'try', '', 31, 9000000000000000)").await.unwrap();
+        assert!(succeeds(&site, &["user", "unlock", " Ada@example.com"]).contains("ada@example.com may ask for a new code"));
+        fails(&site, &["user", "unlock", "bob@example.com"], "is no member's address");
+        assert_eq!(test.run("DELETE FROM sign_in_limits").await.unwrap(), 1, "others keep their counts");
+        assert_eq!(test.run("UPDATE audit_records SET actor = actor WHERE action = 'sign_in.unlocked' AND actor = 'operator'").await.unwrap(), 2);
     }
 
     /// Part of DR-333, decisions "The command line": a changed record is named.

@@ -28,7 +28,7 @@ pub struct SignInKey<'a> {
     pub email_key: &'a str,
     /// What is counted.
     pub act: SignInAct,
-    /// Network of the visitor; empty for all visitors together.
+    /// Network of the visitor, or name of a known browser; empty for all networks together.
     pub network: &'a str,
 }
 
@@ -60,7 +60,12 @@ const PURGE: Sql = sql!(
          SELECT email_key, kind, network FROM sign_in_limits WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2)"
 );
 
-pub(crate) const STATEMENTS: &[Sql] = &[COUNT, TAKE_BACK, PURGE];
+const FORGET: Sql = sql!(
+    "sign_in_limits.forget",
+    "DELETE FROM sign_in_limits WHERE email_key = $1"
+);
+
+pub(crate) const STATEMENTS: &[Sql] = &[COUNT, TAKE_BACK, PURGE, FORGET];
 
 /// Counts one act, in a span that began before or else ends at `ends_at`.
 pub async fn count(
@@ -85,6 +90,12 @@ pub async fn count(
 pub async fn take_back(tx: &mut impl Execute, key: SignInKey<'_>) -> Result<(), StoreError> {
     tx.execute(TAKE_BACK, (key.email_key, key.act.name(), key.network))
         .await?;
+    Ok(())
+}
+
+/// Forgets every count of an address.
+pub async fn forget(tx: &mut impl Execute, email_key: &str) -> Result<(), StoreError> {
+    tx.execute(FORGET, (email_key,)).await?;
     Ok(())
 }
 

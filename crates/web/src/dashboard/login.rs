@@ -7,17 +7,12 @@ use std::{net::IpAddr, time::Duration};
 #[tonic::async_trait]
 pub trait DashboardLogin: Send + Sync {
     /// Sends a code to the address if it is a member's. The answer is the same when it is not:
-    /// the attempt, which this browser alone holds and which [`Self::finish`] takes. `address` is the
-    /// client's, for limits.
+    /// the attempt, which this browser alone holds and which [`Self::finish`] takes.
     ///
     /// # Errors
     /// [`LoginError::WrongCode`] for a text that is no e-mail address,
     /// [`LoginError::TooManyRequests`], [`LoginError::Internal`].
-    async fn start(
-        &self,
-        email: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Secret<String>, LoginError>;
+    async fn start(&self, email: &str, visitor: &Visitor) -> Result<Secret<String>, LoginError>;
 
     /// Checks the code, which works once, and begins a session.
     ///
@@ -28,8 +23,8 @@ pub trait DashboardLogin: Send + Sync {
         &self,
         attempt: &Secret<String>,
         code: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Secret<String>, LoginError>;
+        visitor: &Visitor,
+    ) -> Result<Session, LoginError>;
 
     /// Who holds a session; `None` when it is unknown or over.
     ///
@@ -42,6 +37,24 @@ pub trait DashboardLogin: Send + Sync {
     /// # Errors
     /// When the session cannot be ended.
     async fn sign_out(&self, session: &Secret<String>) -> Result<(), Internal>;
+}
+
+/// Who asks for a code or tries one, for limits.
+#[derive(Clone, Default, Debug)]
+pub struct Visitor {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// [`Session::device`] of an earlier sign-in with this browser.
+    pub device: Option<Secret<String>>,
+}
+
+/// A session that was begun.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// For the session cookie.
+    pub token: Secret<String>,
+    /// For a cookie that stays, so that strangers' tries do not count for this browser.
+    pub device: Secret<String>,
 }
 
 /// A signed-in member.

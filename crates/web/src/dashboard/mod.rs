@@ -17,7 +17,7 @@ mod verification;
 mod verification_links;
 mod words;
 
-pub use login::{DashboardLogin, LoginError, SignedIn};
+pub use login::{DashboardLogin, LoginError, Session, SignedIn, Visitor};
 pub use rpc::Services;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Sign-in of members: an address, then the code from the mailbox.
 
-use super::login::LoginError;
+use super::login::{LoginError, Visitor};
 use crate::{
     Deps, cookies,
     csrf::{self, Posted},
@@ -57,11 +57,8 @@ pub(super) async fn start(
     if !looks_right && !email.ends_with("@localhost") {
         return wrong(StatusCode::UNPROCESSABLE_ENTITY, no_address);
     }
-    match deps
-        .login
-        .start(&email, visitor::address(&extensions))
-        .await
-    {
+    let visitor = who(&headers, &extensions);
+    match deps.login.start(&email, &visitor).await {
         Ok(attempt) => {
             let to = format!(
                 "{PATH}/code?{}",
@@ -121,14 +118,12 @@ pub(super) async fn finish(
             code_page(csrf, &back, &email, message)
         })
     };
-    let address = visitor::address(&extensions);
-    match deps.login.finish(&attempt, &code, address).await {
+    let visitor = who(&headers, &extensions);
+    match deps.login.finish(&attempt, &code, &visitor).await {
         Ok(session) => {
-            let mut response = set_cookie(
-                redirect(StatusCode::SEE_OTHER, &back),
-                cookies::SESSION,
-                session.expose(),
-            );
+            let response = redirect(StatusCode::SEE_OTHER, &back);
+            let response = set_cookie(response, cookies::SESSION, session.token.expose());
+            let mut response = set_cookie(response, cookies::DEVICE, session.device.expose());
             for cookie in [cookies::SIGN_IN, cookies::VISITOR] {
                 response
                     .headers_mut()
@@ -166,6 +161,13 @@ pub(super) async fn sign_out(
             .map(|value| (header::SET_COOKIE, value)),
     );
     response
+}
+
+fn who(headers: &HeaderMap, extensions: &Extensions) -> Visitor {
+    Visitor {
+        address: visitor::address(extensions),
+        device: cookies::DEVICE.read(headers),
+    }
 }
 
 /// Says how long to wait, on the page and in its header.

@@ -2,19 +2,22 @@
 
 use crate::services::SESSION;
 use keystead_types::{Internal, Secret};
-use keystead_web::dashboard::{DashboardLogin, LoginError, SignedIn};
-use std::{net::IpAddr, sync::Mutex, time::Duration};
+use keystead_web::dashboard::{DashboardLogin, LoginError, Session, SignedIn, Visitor};
+use std::{sync::Mutex, time::Duration};
 
 #[derive(Default)]
 pub(crate) struct TestLogin {
     pub(crate) mails: Mutex<Vec<String>>,
     pub(crate) ended: Mutex<bool>,
     pub(crate) reads_only: Mutex<bool>,
+    /// What browsers showed of earlier sign-ins.
+    pub(crate) devices: Mutex<Vec<Option<Secret<String>>>>,
 }
 
 #[tonic::async_trait]
 impl DashboardLogin for TestLogin {
-    async fn start(&self, email: &str, _: Option<IpAddr>) -> Result<Secret<String>, LoginError> {
+    async fn start(&self, email: &str, visitor: &Visitor) -> Result<Secret<String>, LoginError> {
+        self.devices.lock().unwrap().push(visitor.device.clone());
         if email == "often@example.com" {
             return Err(LoginError::TooManyRequests(Duration::from_secs(61)));
         }
@@ -31,10 +34,14 @@ impl DashboardLogin for TestLogin {
         &self,
         attempt: &Secret<String>,
         code: &str,
-        _: Option<IpAddr>,
-    ) -> Result<Secret<String>, LoginError> {
+        visitor: &Visitor,
+    ) -> Result<Session, LoginError> {
+        self.devices.lock().unwrap().push(visitor.device.clone());
         if attempt.expose() == "kla_ada" && code == "123456" {
-            return Ok(Secret::new(SESSION.to_owned()));
+            return Ok(Session {
+                token: Secret::new(SESSION.to_owned()),
+                device: Secret::new("kdv_1".to_owned()),
+            });
         }
         Err(LoginError::WrongCode)
     }

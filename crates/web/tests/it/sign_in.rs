@@ -30,9 +30,33 @@ async fn a_member_signs_in_with_a_code_and_comes_back_to_the_page() {
     );
     assert_eq!(
         browser.cookies.keys().collect::<Vec<_>>(),
-        ["__Host-keystead_session"]
+        ["__Host-keystead_device", "__Host-keystead_session"]
     );
     assert_eq!(browser.get(done.location()).await.status, StatusCode::OK);
+}
+
+/// What tells a known browser from strangers stays when the member signs out, and is shown with both
+/// steps of the next sign-in.
+#[tokio::test]
+async fn a_browser_that_signed_in_before_says_so() {
+    let mut browser = TestBrowser::new();
+    for round in 0..2 {
+        let page = browser.get("/dashboard/sign-in").await;
+        let sent = browser.submit(&page, &[("email", "ada@example.com")]).await;
+        let page = browser.get(sent.location()).await;
+        let done = browser.submit(&page, &[("code", "123456")]).await;
+        assert_eq!(done.location(), "/dashboard", "{round}");
+        let page = browser.get("/dashboard/env_1").await;
+        browser.press(&page, "/dashboard/sign-out").await;
+        *browser.login.ended.lock().unwrap() = false;
+        assert_eq!(browser.cookies["__Host-keystead_device"], "kdv_1");
+    }
+    let shown = browser.login.devices.lock().unwrap();
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|device| device.as_ref().map(|proof| proof.expose().as_str()))
+        .collect();
+    assert_eq!(shown, [None, None, Some("kdv_1"), Some("kdv_1")]);
 }
 
 #[tokio::test]
