@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod catalogue;
 pub mod connections;
 mod error;
+mod jobs;
 pub mod links;
 pub mod providers;
 pub mod proxy;
@@ -45,6 +46,8 @@ struct Inner {
     limiters: Limiters,
     link_rate: LinkRate,
     calls: CallLog,
+    /// Told when work was queued.
+    work: tokio::sync::Notify,
 }
 
 impl AgentKit {
@@ -62,6 +65,7 @@ impl AgentKit {
             limiters: Limiters::default(),
             link_rate: LinkRate::default(),
             calls: CallLog::default(),
+            work: tokio::sync::Notify::new(),
         }))
     }
 
@@ -111,6 +115,10 @@ impl AgentKit {
 
     pub(crate) fn calls(&self) -> &CallLog {
         &self.0.calls
+    }
+
+    pub(crate) fn work(&self) -> &tokio::sync::Notify {
+        &self.0.work
     }
 
     pub(crate) fn dev_mode(&self) -> bool {

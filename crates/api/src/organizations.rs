@@ -175,11 +175,14 @@ impl OrganizationService for Organizations {
             Deleted::Id(id) => convert::by_id(&id).map_err(failed)?,
             Deleted::ExternalId(external_id) => Selector::ExternalId(external_id),
         };
-        let mut tx = self.0.ctx.db.begin(caller.env()).await.map_err(store)?;
-        domain::delete(&mut tx, &self.0.ctx, &caller.actor(), &selector)
-            .await
-            .map_err(failed)?;
+        let (ctx, kit, actor) = (&self.0.ctx, &self.0.agentkit, caller.actor());
+        let mut tx = ctx.db.begin(caller.env()).await.map_err(store)?;
+        let deleted = domain::delete(&mut tx, ctx, &actor, &selector).await;
+        let deleted = deleted.map_err(failed)?;
+        let removal = kit.remove_accounts_of(&mut tx, &actor, deleted).await;
+        let removal = removal.map_err(failed)?;
         tx.commit().await.map_err(store)?;
+        kit.start_removal(&removal);
         Ok(Response::new(()))
     }
 

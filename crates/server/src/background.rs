@@ -20,6 +20,8 @@ const REFRESH_JITTER: Duration = Duration::from_secs(5);
 const REFRESH_BATCH: u32 = 16;
 /// Grants that nobody verified, ended in one round.
 const LAPSE_BATCH: u32 = 256;
+/// Jobs of this process start at once; this is for those that another one left behind.
+const WORK_PERIOD: Duration = Duration::from_secs(10);
 const FLUSH_PERIOD: Duration = Duration::from_secs(30);
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5 * 60);
@@ -35,6 +37,10 @@ pub(crate) fn start(app: &App, plan: UpkeepPlan, stop: &CancellationToken) -> Jo
     let (on, until) = (app.clone(), stop.clone());
     jobs.spawn(kept_going("flush", stop.clone(), move || {
         flush(on.clone(), until.clone())
+    }));
+    let (on, until) = (app.clone(), stop.clone());
+    jobs.spawn(kept_going("jobs", stop.clone(), move || {
+        work_off(on.clone(), until.clone())
     }));
     let (on, until) = (app.clone(), stop.clone());
     jobs.spawn(kept_going("upkeep", stop.clone(), move || {
@@ -103,6 +109,21 @@ async fn flush(app: App, stop: CancellationToken) {
     while pause(&stop, FLUSH_PERIOD).await {
         if let Err(error) = app.authorizer.flush_uses().await {
             tracing::warn!(%error, "times of last use could not be stored");
+        }
+    }
+}
+
+async fn work_off(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match app.agentkit.work_off().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::warn!(%error, "queued work could not be done"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = app.agentkit.work_wanted() => {}
+            () = sleep(WORK_PERIOD + jitter(&app)) => {}
         }
     }
 }

@@ -9,6 +9,7 @@ mod model;
 mod org_wide;
 mod refresh;
 mod removal;
+mod removal_jobs;
 mod resolve;
 
 pub use credential_input::CredentialInput;
@@ -21,3 +22,4 @@ pub(crate) use lifecycle::{check_api_config, checked_selection, merged_config};
 pub use list::AccountListing;
 pub use model::*;
 pub use org_wide::OrgWideAuthorization;
+pub use removal_jobs::Removal;

@@ -61,6 +61,12 @@ impl AgentKit {
         let key = key.normalised();
         let grounds = self.grounds(env, key.clone()).await?;
         self.require_consistent(env, &key, &grounds).await?;
+        self.delete_grounds(actor, &grounds).await
+    }
+
+    /// As [`Self::delete_account`], of an account that was read.
+    pub(super) async fn delete_grounds(&self, actor: &Actor, grounds: &Grounds) -> Result<()> {
+        let env = grounds.environment;
         let (ctx, id) = (self.ctx(), grounds.account.id);
         let mut tx = ctx.db.begin(env).await?;
         if !connected_accounts::delete(&mut tx, id).await? {
@@ -90,7 +96,7 @@ impl AgentKit {
         if grounds.account.is_org_wide {
             self.forget_all(env);
         }
-        self.revoke_upstream(&grounds);
+        self.revoke_upstream(grounds);
         Ok(())
     }
 }

@@ -31,6 +31,7 @@ mod places;
 mod proxy;
 mod refresh;
 mod refresh_failures;
+mod removal;
 mod request_policy;
 mod tableau;
 mod upstream;

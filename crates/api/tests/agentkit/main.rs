@@ -16,5 +16,6 @@ mod endpoints;
 mod fixture;
 mod members;
 mod org_wide;
+mod organizations;
 mod portal;
 mod providers;

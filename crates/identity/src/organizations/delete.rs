@@ -4,8 +4,10 @@ use keystead_store::{
     Query, Tx,
     entities::{counters, organizations as rows},
 };
+use keystead_types::OrganizationId;
 
 /// Removes an organization for good; its external id and slug are free at once (DR-002, DR-010).
+/// What other crates keep of it is theirs to remove, in the same transaction.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -14,14 +16,14 @@ pub async fn delete(
     ctx: &Context,
     actor: &Actor,
     selector: &Selector,
-) -> Result<(), Error> {
+) -> Result<OrganizationId, Error> {
     let organization = select(tx, selector).await?;
     if !rows::delete(tx, &organization).await? {
         return Err(Error::NotFound);
     }
     record::deleted(tx, ctx, actor, &organization).await?;
     counters::add(tx, COUNTER, -1).await?;
-    Ok(())
+    Ok(organization.id)
 }
 
 /// Gets the organization that is meant.

@@ -1,5 +1,6 @@
 //! One module per entity: its row, its statements and the functions that run them.
 
+pub mod account_removal;
 pub mod agentkit;
 pub mod audit_records;
 pub mod auth_links;
@@ -42,6 +43,7 @@ text_enum! {
 
 /// Every statement of the entities.
 pub(crate) const STATEMENTS: &[&[Sql]] = &[
+    account_removal::STATEMENTS,
     agentkit::STATEMENTS,
     audit_records::STATEMENTS,
     auth_links::STATEMENTS,

@@ -1,0 +1,188 @@
+//! Accounts that go with their organization or connection.
+
+use crate::fixture::{App, by_id, call, named, of_user};
+use http::Method;
+use keystead_agentkit::{Error, accounts::AccountKey, links::NewLink, proxy::ProxyError};
+use keystead_identity::organizations::{self, CreateOrganization, Selector};
+use keystead_store::{connected_accounts, jobs};
+use keystead_testkit::{engines::TestDb, on_both_engines};
+use keystead_types::{ConnectedAccountId, ErrorCode, OrganizationId, Reason};
+use std::time::Duration;
+
+async fn organization(app: &App, name: &str) -> OrganizationId {
+    let ctx = app.kit.ctx();
+    let command = CreateOrganization {
+        display_name: name.to_owned(),
+        region: None,
+        external_id: None,
+        metadata: organizations::Metadata::new(),
+        slug: None,
+        logo_url: None,
+    };
+    let mut tx = ctx.db.begin(app.env).await.unwrap();
+    let made = organizations::create(&mut tx, ctx, &app.actor, command);
+    let id = made.await.unwrap().id;
+    tx.commit().await.unwrap();
+    id
+}
+
+/// An active account of a user of an organization.
+async fn member(app: &App, organization: &str, user: &str) -> ConnectedAccountId {
+    let connection = app.kit.connection_named(app.env, "sandbox").await.unwrap();
+    let key = AccountKey {
+        organization_id: Some(organization.to_owned()),
+        ..named("sandbox", user)
+    };
+    let link = NewLink {
+        key,
+        ..NewLink::default()
+    };
+    let link = app.link_with(link).await;
+    app.consent(connection.id, &link).await;
+    link.grounds.account.id
+}
+
+async fn delete(app: &App, id: OrganizationId) {
+    let (ctx, actor) = (app.kit.ctx(), &app.actor);
+    let mut tx = ctx.db.begin(app.env).await.unwrap();
+    let selector = Selector::Id(id);
+    let deleted = organizations::delete(&mut tx, ctx, actor, &selector);
+    assert_eq!(deleted.await.unwrap(), id);
+    let removal = app.kit.remove_accounts_of(&mut tx, actor, id);
+    let removal = removal.await.unwrap();
+    tx.commit().await.unwrap();
+    app.kit.start_removal(&removal);
+}
+
+async fn refusal(app: &App, id: ConnectedAccountId) -> ErrorCode {
+    match app.send(call(id, Method::GET, "/me")).await {
+        Err(ProxyError::Refused(error)) => error.code(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Accounts of an organization whose deletion was told.
+async fn deletions(app: &App, organization: OrganizationId) -> Vec<String> {
+    let told = app.events().await.into_iter();
+    told.filter(|event| event.kind == "connected_account.deleted")
+        .filter(|event| event.organization_id == Some(organization))
+        .map(|event| event.data["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn exists(app: &App, id: ConnectedAccountId) -> bool {
+    let read = &mut app.kit.ctx().db.read(app.env);
+    connected_accounts::find(read, id).await.unwrap().is_some()
+}
+
+async fn queued(app: &App) -> u64 {
+    let read = &mut app.kit.ctx().db.read_admin();
+    let counts = jobs::count(read).await.unwrap();
+    counts.into_iter().map(|(_, count)| count).sum()
+}
+
+on_both_engines! {
+    /// Part of DR-010: accounts of a deleted organization act no more with the very commit, and each ends as if deleted alone.
+    async fn accounts_go_with_their_organization(test: TestDb) {
+        let app = App::started(&test).await;
+        app.oauth().await;
+        let (acme, other) = (organization(&app, "Acme").await, organization(&app, "Other").await);
+        let mut gone = Vec::new();
+        for user in ["ada", "bob"] {
+            gone.push(member(&app, &acme.to_string(), user).await);
+        }
+        let kept = [member(&app, &other.to_string(), "ada").await, member(&app, "", "eve").await];
+        assert_eq!(app.get(gone[0], "/me").await.unwrap().status, 200);
+        let audited = app.audited().await.len();
+
+        delete(&app, acme).await;
+        for id in &gone {
+            assert_eq!(refusal(&app, *id).await, ErrorCode::ConnectedAccountNotActive);
+        }
+        app.kit.work_wanted().await;
+        assert_eq!(app.kit.work_off().await.unwrap(), 1);
+        for id in &gone {
+            assert_eq!(refusal(&app, *id).await, ErrorCode::ConnectedAccountNotFound);
+        }
+        app.upstream.wait_for("revoked_families", 2).await;
+        for id in kept {
+            assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
+        }
+        let mut audits = app.audited().await.split_off(audited);
+        let mut ids = deletions(&app, acme).await;
+        ids.sort();
+        assert_eq!(ids, gone.iter().map(ToString::to_string).collect::<Vec<_>>());
+        audits.retain(|action| action == "connected_account.deleted");
+        assert_eq!(audits.len(), 2);
+        assert_eq!((queued(&app).await, app.kit.work_off().await.unwrap()), (0, 0));
+    }
+
+    /// Part of DR-010: a process that dies in the middle leaves the rest to another one, once its lease has ended.
+    async fn another_process_finishes_a_removal(test: TestDb) {
+        let app = App::started(&test).await;
+        app.oauth().await;
+        let acme = organization(&app, "Acme").await;
+        let (ada, bob) = (member(&app, &acme.to_string(), "ada").await, member(&app, &acme.to_string(), "bob").await);
+        delete(&app, acme).await;
+
+        let (ctx, now) = (app.kit.ctx(), app.kit.ctx().clock.now());
+        let mut tx = ctx.db.begin_admin().await.unwrap();
+        let claimed = jobs::claim(&mut tx, "dead-node", now, now.plus(Duration::from_secs(60)), 1).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        app.kit.delete_account(app.env, &app.actor, by_id(ada)).await.unwrap();
+
+        let node = app.node(test.db.clone(), 2);
+        assert_eq!(node.work_off().await.unwrap(), 0, "the lease of the other one");
+        assert!(exists(&app, bob).await);
+        app.clock.advance(Duration::from_secs(61));
+        assert_eq!(node.work_off().await.unwrap(), 1);
+        assert!(!exists(&app, bob).await);
+        assert_eq!(queued(&app).await, 0);
+        assert_eq!(deletions(&app, acme).await.len(), 2);
+    }
+
+    /// Part of DR-010: a deletion that is not committed touches no account.
+    async fn a_deletion_that_fails_removes_nothing(test: TestDb) {
+        let app = App::started(&test).await;
+        app.oauth().await;
+        let acme = organization(&app, "Acme").await;
+        let ada = member(&app, &acme.to_string(), "ada").await;
+        let mut tx = app.kit.ctx().db.begin(app.env).await.unwrap();
+        organizations::delete(&mut tx, app.kit.ctx(), &app.actor, &Selector::Id(acme)).await.unwrap();
+        let removal = app.kit.remove_accounts_of(&mut tx, &app.actor, acme).await.unwrap();
+        drop((tx, removal));
+        assert_eq!(queued(&app).await, 0);
+        assert_eq!(app.get(ada, "/me").await.unwrap().status, 200);
+        // Nor does a deletion in another environment.
+        let elsewhere = app.another_environment("Elsewhere").await;
+        let mut tx = app.kit.ctx().db.begin(elsewhere).await.unwrap();
+        let removal = app.kit.remove_accounts_of(&mut tx, &app.actor, acme).await.unwrap();
+        tx.commit().await.unwrap();
+        app.kit.start_removal(&removal);
+        assert_eq!((queued(&app).await, app.kit.work_off().await.unwrap()), (0, 0));
+        assert_eq!(app.get(ada, "/me").await.unwrap().status, 200);
+    }
+
+    /// Part of AK-121: by force a connection goes with its accounts, whose grants are revoked.
+    async fn a_connection_goes_with_its_accounts_by_force(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let ada = app.connected(&connection, "ada").await;
+        app.account("sandbox", of_user("bob")).await;
+        let refused = app.kit.delete_connection(app.env, &app.actor, connection.id).await.unwrap_err();
+        assert!(matches!(refused, Error::ConnectionInUse(2)), "{refused}");
+
+        app.kit.force_delete_connection(app.env, &app.actor, connection.id).await.unwrap();
+        assert_eq!(refusal(&app, ada).await, ErrorCode::ConnectionNotEnabled);
+        // Asked twice it is done once.
+        app.kit.force_delete_connection(app.env, &app.actor, connection.id).await.unwrap();
+        assert_eq!((queued(&app).await, app.kit.work_off().await.unwrap()), (1, 1));
+        let gone = app.kit.connection(app.env, connection.id).await.unwrap_err();
+        assert!(matches!(gone, Error::ConnectionNotFound(_)), "{gone}");
+        assert!(!exists(&app, ada).await);
+        app.upstream.wait_for("revoked_families", 1).await;
+        let again = app.kit.force_delete_connection(app.env, &app.actor, connection.id).await.unwrap_err();
+        assert!(matches!(again, Error::ConnectionNotFound(_)), "{again}");
+    }
+}
