@@ -1,7 +1,8 @@
 //! Which calls the proxy makes on a connection (AK-460).
 //!
 //! `context.proxy_allow` is a list of `METHOD /path` rules. `*` stands for any method, for one
-//! segment of a path, and at its end for everything below. Without the setting all calls are made.
+//! segment of a path, and at its end for everything below. A rule for another host of the provider
+//! (AK-461) names it: `POST //upload.box.com/api/*`. Without the setting all calls are made.
 
 use super::ConnectionSettings;
 use crate::{Error, error::Result};
@@ -101,7 +102,12 @@ mod tests {
     /// AK-460
     #[test]
     fn rules_cover_methods_and_paths() {
-        let rules = json!(["GET /gmail/v1/users/me/*", "* /v1/*/status", "POST /send"]);
+        let rules = json!([
+            "GET /gmail/v1/users/me/*",
+            "* /v1/*/status",
+            "POST /send",
+            "PUT //upload.box.com/*"
+        ]);
         for (method, path, expected) in [
             (Method::GET, "/gmail/v1/users/me/messages", true),
             (Method::GET, "/gmail/v1/users/me/messages/1", true),
@@ -116,6 +122,9 @@ mod tests {
             (Method::POST, "/send", true),
             (Method::POST, "/send/more", false),
             (Method::POST, "//send", false),
+            (Method::PUT, "//upload.box.com/2.0/files", true),
+            (Method::GET, "//upload.box.com/2.0/files", false),
+            (Method::PUT, "//api.box.com/2.0/files", false),
         ] {
             assert_eq!(allows(&rules, &method, path), expected, "{method} {path}");
         }
@@ -124,6 +133,11 @@ mod tests {
             "an empty list allows nothing"
         );
         assert!(!allows(&json!("GET /*"), &Method::GET, "/x"));
+        assert!(!allows(
+            &json!(["* /*", "* /*/*"]),
+            &Method::GET,
+            "//upload.box.com/x"
+        ));
         assert!(
             ConnectionSettings::default()
                 .require_allowed(&Method::GET, "/x")

@@ -1,6 +1,9 @@
 //! Forwarding one call (3.6).
 
-use super::{headers, target};
+use super::{
+    headers,
+    target::{self, Upstream},
+};
 use crate::{
     AgentKit, Error,
     accounts::{AccountKey, Grounds},
@@ -14,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use keystead_net::{FetchError, Limits, RequestBody, ResponseBody};
 use keystead_store::entities::agentkit::ToolCall;
 use keystead_types::{EnvironmentId, ExecutionId, Reason, Timestamp};
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
 
@@ -30,6 +33,8 @@ pub struct ProxyCall {
     pub query: Option<String>,
     /// All headers of the caller.
     pub headers: HeaderMap,
+    /// Another host of the provider, by its first label or in full (AK-461).
+    pub upstream: Option<String>,
     /// Body.
     pub body: ProxyBody,
 }
@@ -163,9 +168,21 @@ impl AgentKit {
         }
         let policy = grounds.policy();
         self.limiters().pass(grounds).await?;
-        let url = target_url(grounds, &call.path, call.query.as_deref())?;
+        let upstream = other_upstream(grounds, call.upstream.as_deref())?;
+        let url = target_url(
+            grounds,
+            upstream.as_ref(),
+            &call.path,
+            call.query.as_deref(),
+        )?;
         let settings = &grounds.connection.settings;
-        settings.require_allowed(&call.method, &call.path)?;
+        // SECURITY: rules for the usual host say nothing about another one; a rule for that one
+        // names it, `POST //upload.box.com/api/*`.
+        let at = upstream.as_ref().map(|upstream| upstream.host.as_str());
+        let ruled = at.map_or(Cow::Borrowed(call.path.as_str()), |host| {
+            format!("//{host}{}", call.path).into()
+        });
+        settings.require_allowed(&call.method, &ruled)?;
         let mut headers = headers::forwarded(&call.headers);
         if settings.limits_calls() {
             headers::remove_overrides(&mut headers);
@@ -311,9 +328,25 @@ fn is_version(segment: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-fn target_url(grounds: &Grounds, path: &str, query: Option<&str>) -> Result<Url> {
+fn other_upstream(grounds: &Grounds, named: Option<&str>) -> Result<Option<Upstream>> {
+    let Some(named) = named else { return Ok(None) };
+    let allowed = &grounds.pattern.allowed_proxy_domains;
+    let (base, values) = (grounds.base_url(), grounds.template_values());
+    let found = target::other_root(&base, values, allowed, named);
+    Ok(Some(found?))
+}
+
+fn target_url(
+    grounds: &Grounds,
+    upstream: Option<&Upstream>,
+    path: &str,
+    query: Option<&str>,
+) -> Result<Url> {
     let values = grounds.template_values();
-    let base = grounds.base_url();
+    let base = match upstream {
+        Some(other) => Cow::Borrowed(other.root.as_str()),
+        None => grounds.base_url(),
+    };
     // Fixed hosts are the provider's own; only filled-in ones need the list.
     let allowed: &[String] = if base.contains("{{") {
         &grounds.pattern.allowed_proxy_domains

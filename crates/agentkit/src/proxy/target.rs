@@ -1,4 +1,4 @@
-//! Where a proxied call goes (AK-451, AK-472).
+//! Where a proxied call goes (AK-451, AK-461, AK-472).
 
 use crate::{
     Error,
@@ -28,6 +28,60 @@ pub(super) enum TargetError {
     /// The path tries to leave the provider's base URL.
     #[error("the path is not allowed: {0}")]
     Path(&'static str),
+    /// The caller names a host that is not the provider's.
+    #[error("x-upstream: `{0}` is none of the provider's hosts (allowed_proxy_domains)")]
+    Upstream(String),
+}
+
+/// The root of another host of the provider, which the caller names by its first label or in full:
+/// `upload` means `upload.box.com` where that is on the list (AK-461). Scheme and port are those of
+/// the base URL when that is plain http, which only a developer's own provider can be.
+pub(super) fn other_root(
+    base: &str,
+    values: &Values,
+    allowed_hosts: &[String],
+    named: &str,
+) -> Result<Upstream, TargetError> {
+    let refused = || TargetError::Upstream(named.to_owned());
+    let is_meant = |host: &&String| {
+        let label = host.split('.').next().unwrap_or_default();
+        host.eq_ignore_ascii_case(named) || label.eq_ignore_ascii_case(named)
+    };
+    // SECURITY: only hosts that are spelled out. A pattern would let every caller choose where the
+    // credential goes.
+    let spelled_out = allowed_hosts.iter().filter(|host| !host.contains('*'));
+    let mut meant = spelled_out.filter(is_meant);
+    let (Some(host), None) = (meant.next(), meant.next()) else {
+        return Err(refused());
+    };
+    let root = if base.starts_with("http://") {
+        let base = Url::parse(&fill_url(base, values)?).map_err(|_| TemplateError::NotAUrl)?;
+        let port = base.port().map(|port| format!(":{port}"));
+        format!("http://{host}{}", port.unwrap_or_default())
+    } else {
+        format!("https://{host}")
+    };
+    let parsed = Url::parse(&root).map_err(|_| refused())?;
+    // SECURITY: an entry of the list is a host and nothing else.
+    if !parsed
+        .host_str()
+        .is_some_and(|parsed| parsed.eq_ignore_ascii_case(host))
+    {
+        return Err(refused());
+    }
+    Ok(Upstream {
+        host: host.to_ascii_lowercase(),
+        root,
+    })
+}
+
+/// Another host of a provider.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Upstream {
+    /// Its name.
+    pub(super) host: String,
+    /// Scheme, name and port.
+    pub(super) root: String,
 }
 
 impl From<TargetError> for Error {
@@ -35,6 +89,7 @@ impl From<TargetError> for Error {
         match error {
             TargetError::Template(error) => Self::Template(error),
             TargetError::Path(why) => Self::TargetNotAllowed(why.to_owned()),
+            TargetError::Upstream(_) => Self::TargetNotAllowed(error.to_string()),
         }
     }
 }
@@ -222,6 +277,38 @@ mod tests {
         for (base, path, query, expected) in cases {
             assert_eq!(plain(base, path, query).unwrap(), expected);
         }
+    }
+
+    /// AK-461: by first label or in full, never by a pattern.
+    #[test]
+    fn another_host_is_one_that_is_spelled_out() {
+        let listed = |hosts: &[&str], named: &str| {
+            let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+            let found = other_root("https://api.box.com/2.0", &Values::new(), &hosts, named);
+            found.map(|upstream| upstream.root).ok()
+        };
+        let own = ["api.box.com", "upload.box.com", "*.boxcloud.com", "*"];
+        let upload = Some("https://upload.box.com".to_owned());
+        for named in ["upload", "UPLOAD", "upload.box.com"] {
+            assert_eq!(listed(&own, named), upload, "{named}");
+        }
+        for named in [
+            "",
+            "*",
+            "box.com",
+            "dl",
+            "dl.boxcloud.com",
+            "evil.com",
+            "upload.box.com:444",
+            "upload.box.com/x",
+            "x@upload.box.com",
+            "upload.box.com.evil.com",
+        ] {
+            assert_eq!(listed(&own, named), None, "{named}");
+        }
+        assert_eq!(listed(&["upload.a.com", "upload.b.com"], "upload"), None);
+        assert_eq!(listed(&["upload.b.com/x"], "upload"), None);
+        assert_eq!(listed(&["u@upload.b.com"], "u@upload.b.com"), None);
     }
 
     /// AK-472

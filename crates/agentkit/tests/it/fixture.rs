@@ -458,6 +458,7 @@ pub(crate) fn call(id: ConnectedAccountId, method: Method, path: &str) -> ProxyC
         path: path.to_owned(),
         query: query.map(ToOwned::to_owned),
         headers: HeaderMap::new(),
+        upstream: None,
         body: ProxyBody::Buffered(Bytes::new()),
     }
 }

@@ -35,4 +35,5 @@ mod removal;
 mod request_policy;
 mod tableau;
 mod upstream;
+mod upstream_hosts;
 mod verification;

@@ -114,6 +114,19 @@ on_both_engines! {
         assert_eq!((unknown.status.as_u16(), unknown.header("x-scalekit-execution-id")), (404, None));
     }
 
+    /// AK-461: the host of a call is named once, and is one of the provider's.
+    async fn a_proxied_call_to_a_host_off_the_list_is_refused(test: TestDb) {
+        let world = World::started(&test).await;
+        account(&world, json!({})).await;
+        let [connection, user] = ADA;
+        let off = proxied(&world, &[connection, user, ("x-upstream", "upload")]).await;
+        assert_eq!(off.status.as_u16(), 403, "{}", off.json);
+        let text = off.json["message"].as_str().unwrap();
+        assert!(text.contains("`upload` is none of the provider's hosts"), "{text}");
+        let twice = proxied(&world, &[connection, user, ("x-upstream", "a"), ("x-upstream", "b")]).await;
+        assert_eq!(twice.status.as_u16(), 400, "{}", twice.json);
+    }
+
     /// 4.1: whoever lacks the permission learns which one it is.
     async fn a_proxied_call_without_permission_names_it(test: TestDb) {
         let world = World::started(&test).await;

@@ -63,6 +63,7 @@ impl Endpoints {
             path,
             query: parts.uri.query().map(ToOwned::to_owned),
             headers: parts.headers.clone(),
+            upstream: one_of(&parts.headers, &["x-upstream"])?,
             body: taken(&parts.headers, body).await?,
         };
         let answer = self.agentkit.proxy(caller.env(), call).await?;
