@@ -21,6 +21,8 @@ pub struct Settings {
     pub link_seconds: u64,
     /// Whether details of providers' errors are wanted (DB-123).
     pub detailed_error_logging: bool,
+    /// Whether the proxy calls the providers of built-in connectors (AK-455).
+    pub builtin_direct_calls: bool,
 }
 
 /// Who confirms that the right user consented.
@@ -43,6 +45,7 @@ impl Default for Settings {
             allowed_verify_urls: Vec::new(),
             link_seconds: 3600,
             detailed_error_logging: false,
+            builtin_direct_calls: true,
         }
     }
 }
@@ -155,7 +158,20 @@ impl AgentKit {
         )
         .await?;
         tx.commit().await?;
+        self.forget_all(env);
         Ok(())
+    }
+
+    /// Whether the proxy calls the providers of built-in connectors (AK-455). Remembered like an
+    /// account: a warm call reads no row.
+    pub(crate) async fn builtin_direct_calls(&self, env: EnvironmentId) -> Result<bool> {
+        if let Some(on) = self.snapshots().direct_calls(env) {
+            return Ok(on);
+        }
+        let moment = self.snapshots().moment();
+        let on = self.settings(env).await?.builtin_direct_calls;
+        self.snapshots().put_direct_calls(moment, env, on);
+        Ok(on)
     }
 }
 

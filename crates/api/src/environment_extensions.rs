@@ -7,11 +7,13 @@ use crate::{
     status::failed,
 };
 use keystead_agentkit::settings::Settings;
+use keystead_authz::Caller;
 use keystead_identity::environments::{self, EnvironmentKind};
 use keystead_proto::extensions::{
     self as pb, environment_extension_service_server::EnvironmentExtensionService,
 };
-use tonic::{Request, Response, async_trait};
+use keystead_types::EnvironmentId;
+use tonic::{Request, Response, Status, async_trait};
 
 pub(crate) struct EnvironmentExtensions(pub(crate) App);
 
@@ -24,6 +26,19 @@ fn shown(settings: &Settings) -> pb::AgentLinkSettings {
     }
 }
 
+impl EnvironmentExtensions {
+    /// An environment of the caller's workspace.
+    async fn found(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<(EnvironmentId, EnvironmentKind), Status> {
+        let id = environment_id(id)?;
+        let found = environments::get(&self.0.ctx, caller.workspace(), id).await;
+        Ok((id, found.map_err(failed)?.kind))
+    }
+}
+
 #[async_trait]
 impl EnvironmentExtensionService for EnvironmentExtensions {
     async fn get_agent_link_settings(
@@ -31,9 +46,7 @@ impl EnvironmentExtensionService for EnvironmentExtensions {
         request: Request<pb::GetAgentLinkSettingsRequest>,
     ) -> Reply<pb::GetAgentLinkSettingsResponse> {
         let (caller, message) = open(request)?;
-        let id = environment_id(&message.id)?;
-        let found = environments::get(&self.0.ctx, caller.workspace(), id).await;
-        found.map_err(failed)?;
+        let (id, _) = self.found(&caller, &message.id).await?;
         let settings = self.0.agentkit.settings(id).await.map_err(failed)?;
         Ok(Response::new(pb::GetAgentLinkSettingsResponse {
             settings: Some(shown(&settings)),
@@ -45,10 +58,9 @@ impl EnvironmentExtensionService for EnvironmentExtensions {
         request: Request<pb::UpdateAgentLinkSettingsRequest>,
     ) -> Reply<pb::UpdateAgentLinkSettingsResponse> {
         let (caller, message) = open(request)?;
-        let id = environment_id(&message.id)?;
         let sent = required(message.settings, "settings")?;
-        let found = environments::get(&self.0.ctx, caller.workspace(), id).await;
-        let production = found.map_err(failed)?.kind == EnvironmentKind::Production;
+        let (id, kind) = self.found(&caller, &message.id).await?;
+        let production = kind == EnvironmentKind::Production;
         let stored = self.0.agentkit.settings(id).await.map_err(failed)?;
         let settings = Settings {
             link_seconds: sent.link_lifetime_seconds.into(),
@@ -63,6 +75,40 @@ impl EnvironmentExtensionService for EnvironmentExtensions {
             .map_err(failed)?;
         Ok(Response::new(pb::UpdateAgentLinkSettingsResponse {
             settings: Some(shown(&settings)),
+        }))
+    }
+
+    async fn get_agent_call_settings(
+        &self,
+        request: Request<pb::GetAgentCallSettingsRequest>,
+    ) -> Reply<pb::GetAgentCallSettingsResponse> {
+        let (caller, message) = open(request)?;
+        let (id, _) = self.found(&caller, &message.id).await?;
+        let stored = self.0.agentkit.settings(id).await.map_err(failed)?;
+        Ok(Response::new(pb::GetAgentCallSettingsResponse {
+            settings: Some(pb::AgentCallSettings {
+                builtin_direct_calls: stored.builtin_direct_calls,
+            }),
+        }))
+    }
+
+    async fn update_agent_call_settings(
+        &self,
+        request: Request<pb::UpdateAgentCallSettingsRequest>,
+    ) -> Reply<pb::UpdateAgentCallSettingsResponse> {
+        let (caller, message) = open(request)?;
+        let sent = required(message.settings, "settings")?;
+        let (id, kind) = self.found(&caller, &message.id).await?;
+        let (kit, actor) = (&self.0.agentkit, caller.actor());
+        let settings = Settings {
+            builtin_direct_calls: sent.builtin_direct_calls,
+            ..kit.settings(id).await.map_err(failed)?
+        };
+        let production = kind == EnvironmentKind::Production;
+        let updated = kit.update_settings(id, &actor, production, &settings).await;
+        updated.map_err(failed)?;
+        Ok(Response::new(pb::UpdateAgentCallSettingsResponse {
+            settings: Some(sent),
         }))
     }
 }

@@ -163,7 +163,11 @@ impl AgentKit {
             return Err(Error::field("method", "is not forwarded by the proxy").into());
         }
         grounds.require_active()?;
-        if !grounds.provider.proxy_enabled {
+        let provider = &grounds.provider;
+        // On the heap: the rare reading must not widen every call's future.
+        let switched_on =
+            provider.is_custom || Box::pin(self.builtin_direct_calls(grounds.environment)).await?;
+        if !provider.proxy_enabled || !switched_on {
             return Err(Error::ProxyDisabled(grounds.provider.identifier.clone()).into());
         }
         let policy = grounds.policy();

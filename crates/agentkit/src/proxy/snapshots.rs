@@ -23,6 +23,8 @@ type AddressAt = (EnvironmentId, AccountKey);
 pub(crate) struct Snapshots {
     accounts: Cache<AccountAt, Arc<Grounds>>,
     addresses: Cache<AddressAt, ConnectedAccountId>,
+    /// The switch of environments for direct calls of built-in connectors.
+    direct_calls: Cache<EnvironmentId, bool>,
     /// Grows with every change, so that what was read before one is not kept after it.
     changes: AtomicU64,
 }
@@ -46,6 +48,10 @@ impl Snapshots {
                 .max_capacity(20_000)
                 .time_to_live(believed)
                 .support_invalidation_closures()
+                .build(),
+            direct_calls: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(believed)
                 .build(),
             changes: AtomicU64::new(0),
         }
@@ -121,5 +127,18 @@ impl Snapshots {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.addresses.invalidate_all();
         self.accounts.invalidate_all();
+        self.direct_calls.invalidate_all();
+    }
+
+    pub(crate) fn direct_calls(&self, env: EnvironmentId) -> Option<bool> {
+        self.direct_calls.get(&env)
+    }
+
+    /// Remembers what was read since `moment`, unless something changed meanwhile.
+    pub(crate) fn put_direct_calls(&self, moment: Moment, env: EnvironmentId, on: bool) {
+        self.direct_calls.insert(env, on);
+        if self.moment() != moment {
+            self.direct_calls.invalidate(&env);
+        }
     }
 }

@@ -83,6 +83,29 @@ on_both_engines! {
         assert_eq!(audited.iter().filter(|row| row.action == "agentkit_settings.updated").count(), 3);
     }
 
+    /// AK-455: on at first; a member switches it, and other settings stay.
+    async fn direct_calls_of_built_in_connectors_are_switched(test: TestDb) {
+        let server = Server::started(&test).await;
+        let member = server.member().await;
+        let id = server.created.environment.id.to_string();
+        let mut settings = EnvironmentExtensionServiceClient::with_interceptor(server.routes(), sent_by(&member));
+        let get = ext::GetAgentCallSettingsRequest { id: id.clone() };
+        let fresh = settings.get_agent_call_settings(get.clone()).await.unwrap().into_inner().settings;
+        assert_eq!(fresh, Some(ext::AgentCallSettings { builtin_direct_calls: true }));
+        let links = ext::AgentLinkSettings { link_lifetime_seconds: 60, ..ext::AgentLinkSettings::default() };
+        let update = ext::UpdateAgentLinkSettingsRequest { id: id.clone(), settings: Some(links.clone()) };
+        settings.update_agent_link_settings(update).await.unwrap();
+
+        let off = Some(ext::AgentCallSettings { builtin_direct_calls: false });
+        let update = |id: &str, settings| ext::UpdateAgentCallSettingsRequest { id: id.to_owned(), settings };
+        settings.update_agent_call_settings(update(&id, off)).await.unwrap();
+        assert_eq!(settings.get_agent_call_settings(get).await.unwrap().into_inner().settings, off);
+        let kept = settings.get_agent_link_settings(ext::GetAgentLinkSettingsRequest { id: id.clone() }).await;
+        assert_eq!(kept.unwrap().into_inner().settings, Some(links));
+        assert_eq!(settings.update_agent_call_settings(update("env_1", off)).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(settings.update_agent_call_settings(update(&id, None)).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+
     /// DB section 4: the contract names no caller kind for deletion; only members may.
     async fn an_api_client_cannot_delete_an_environment(test: TestDb) {
         let server = Server::started(&test).await;

@@ -5,6 +5,7 @@ mod connections;
 mod connectors;
 mod credentials;
 mod desk;
+mod direct_calls;
 mod environments;
 mod json;
 mod launch;
@@ -57,6 +58,10 @@ pub(crate) fn router(deps: &Deps) -> Router {
         .route(
             "/dashboard/{env}/verification/links",
             post(verification_links::save),
+        )
+        .route(
+            "/dashboard/{env}/verification/calls",
+            post(direct_calls::save),
         )
         .nest("/dashboard/{env}/connectors", connectors::routes())
         .nest("/dashboard/{env}/connections", connections::routes())

@@ -2,6 +2,7 @@
 
 use super::{
     desk::Desk,
+    direct_calls,
     trouble::{Answer, Trouble},
     verification_links,
 };
@@ -27,7 +28,8 @@ pub(super) async fn page_with(desk: &Desk, links: Form) -> Result<Page, Trouble>
     let config = load(desk).await?.unwrap_or_default();
     let mode = config.user_verify_mode;
     let form = form(desk, mode, config.detailed_error_logging());
-    Ok(page(desk, mode, form, links))
+    let calls = direct_calls::form(desk).await?;
+    Ok(page(desk, mode, form, links, calls))
 }
 
 pub(super) async fn save(desk: Desk, Posted(sent): Posted) -> Answer {
@@ -71,9 +73,10 @@ pub(super) async fn save(desk: Desk, Posted(sent): Posted) -> Answer {
             );
             Trouble::from(status).blame(&mut form)?;
             let links = verification_links::form(&desk).await?;
+            let calls = direct_calls::form(&desk).await?;
             Ok(html(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                &page(&desk, config.user_verify_mode, form, links),
+                &page(&desk, config.user_verify_mode, form, links, calls),
             ))
         }
     }
@@ -135,7 +138,7 @@ fn form(desk: &Desk, mode: i32, detailed: bool) -> Form {
         )
 }
 
-fn page(desk: &Desk, mode: i32, form: Form, links: Form) -> Page {
+fn page(desk: &Desk, mode: i32, form: Form, links: Form, calls: Form) -> Page {
     let mut page = desk.page("verification", "User verification");
     page.narrow = true;
     page.lead = "Makes sure that the person who gives consent at a provider is the user the link was made for.".into();
@@ -153,6 +156,11 @@ fn page(desk: &Desk, mode: i32, form: Form, links: Form) -> Page {
     page.blocks.push(Block::Card(Box::new(Card {
         title: "Authorization links".to_owned(),
         body: CardBody::Form(links),
+        ..Card::default()
+    })));
+    page.blocks.push(Block::Card(Box::new(Card {
+        title: "Direct calls".to_owned(),
+        body: CardBody::Form(calls),
         ..Card::default()
     })));
     page

@@ -12,6 +12,7 @@ mod agentkit;
 mod assets;
 mod browser;
 mod dashboard;
+mod direct_calls;
 mod flow;
 mod hosted;
 mod login;

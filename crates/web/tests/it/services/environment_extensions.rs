@@ -1,6 +1,8 @@
 use super::Handler;
 use keystead_proto::extensions::{
-    AgentLinkSettings, GetAgentLinkSettingsRequest, GetAgentLinkSettingsResponse,
+    AgentCallSettings, AgentLinkSettings, GetAgentCallSettingsRequest,
+    GetAgentCallSettingsResponse, GetAgentLinkSettingsRequest, GetAgentLinkSettingsResponse,
+    UpdateAgentCallSettingsRequest, UpdateAgentCallSettingsResponse,
     UpdateAgentLinkSettingsRequest, UpdateAgentLinkSettingsResponse,
     environment_extension_service_server::EnvironmentExtensionService,
 };
@@ -31,5 +33,29 @@ impl EnvironmentExtensionService for Handler {
         let settings = request.into_inner().settings;
         self.0.links.lock().unwrap().clone_from(&settings);
         Ok(Response::new(UpdateAgentLinkSettingsResponse { settings }))
+    }
+
+    async fn get_agent_call_settings(
+        &self,
+        request: Request<GetAgentCallSettingsRequest>,
+    ) -> Result<Response<GetAgentCallSettingsResponse>, Status> {
+        self.in_environment(&request)?;
+        let stored = *self.0.calls.lock().unwrap();
+        let settings = stored.unwrap_or(AgentCallSettings {
+            builtin_direct_calls: true,
+        });
+        Ok(Response::new(GetAgentCallSettingsResponse {
+            settings: Some(settings),
+        }))
+    }
+
+    async fn update_agent_call_settings(
+        &self,
+        request: Request<UpdateAgentCallSettingsRequest>,
+    ) -> Result<Response<UpdateAgentCallSettingsResponse>, Status> {
+        self.write(&request)?;
+        let settings = request.into_inner().settings;
+        *self.0.calls.lock().unwrap() = settings;
+        Ok(Response::new(UpdateAgentCallSettingsResponse { settings }))
     }
 }

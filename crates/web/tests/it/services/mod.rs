@@ -14,7 +14,8 @@ mod providers;
 use keystead_proto::{
     ExplicitFields,
     extensions::{
-        AgentLinkSettings, ConnectedAccountHistoryEntry, GetConnectionHealthResponse,
+        AgentCallSettings, AgentLinkSettings, ConnectedAccountHistoryEntry,
+        GetConnectionHealthResponse,
         connected_account_extension_service_server::ConnectedAccountExtensionServiceServer,
         connection_extension_service_server::ConnectionExtensionServiceServer,
         environment_extension_service_server::EnvironmentExtensionServiceServer,
@@ -61,6 +62,7 @@ pub(crate) struct World {
     pub(crate) clients: Mutex<Vec<Client>>,
     pub(crate) verification: Mutex<Option<AgentActionsConfig>>,
     pub(crate) links: Mutex<Option<AgentLinkSettings>>,
+    pub(crate) calls: Mutex<Option<AgentCallSettings>>,
     pub(crate) writes: AtomicUsize,
     /// When set, the next call that writes is refused with it.
     pub(crate) refuse: Mutex<Option<Status>>,
