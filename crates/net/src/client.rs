@@ -1,6 +1,6 @@
 use crate::{
-    Blocked, FetchError, Policy, RequestBody, Resolver, ResponseBody, SetupError, SystemResolver,
-    connector::GuardedConnector, error::find, headers::remove_hop_by_hop, tls,
+    Blocked, Egress, FetchError, Policy, RequestBody, Resolver, ResponseBody, SetupError,
+    SystemResolver, connector::GuardedConnector, error::find, headers::remove_hop_by_hop, tls,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri::Scheme};
@@ -27,6 +27,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Finds the addresses of host names.
     pub resolver: Arc<dyn Resolver>,
+    /// How connections leave.
+    pub egress: Egress,
 }
 
 impl Default for Settings {
@@ -37,6 +39,7 @@ impl Default for Settings {
             user_agent: concat!("Keystead/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
             resolver: Arc::new(SystemResolver),
+            egress: Egress::default(),
         }
     }
 }
@@ -78,13 +81,14 @@ struct Shared {
     tls: Arc<rustls::ClientConfig>,
     user_agent: HeaderValue,
     connect_timeout: Duration,
+    egress: Egress,
 }
 
 impl GuardedClient {
     /// Sets the client up and reads the system's root certificates.
     ///
     /// # Errors
-    /// [`SetupError`] when a certificate or the user agent is not usable.
+    /// [`SetupError`] when a certificate, the user agent or the proxy is not usable.
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
         let shared = Shared {
             tls: tls::client_config(&settings.extra_roots)?,
@@ -92,27 +96,32 @@ impl GuardedClient {
                 .map_err(|_| SetupError::UserAgent)?,
             resolver: settings.resolver,
             connect_timeout: settings.connect_timeout,
+            egress: settings.egress,
         };
-        Ok(Self::build(Arc::new(shared), settings.policy))
+        Self::build(Arc::new(shared), settings.policy)
     }
 
     /// The same client under another policy (for example of one connector, AK-470).
     ///
     /// SECURITY: it gets a pool of its own, so that a connection opened under a wider policy is never
     /// reused under a stricter one. Keep the result; do not call this for every request.
-    #[must_use]
-    pub fn with_policy(&self, policy: Policy) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Self::new`]; none when this client could be made.
+    pub fn with_policy(&self, policy: Policy) -> Result<Self, SetupError> {
         Self::build(Arc::clone(&self.shared), policy)
     }
 
-    fn build(shared: Arc<Shared>, policy: Policy) -> Self {
+    fn build(shared: Arc<Shared>, policy: Policy) -> Result<Self, SetupError> {
         let policy = Arc::new(policy);
         let connector = GuardedConnector::new(
             Arc::clone(&shared.resolver),
             Arc::clone(&shared.tls),
             Arc::clone(&policy),
             shared.connect_timeout,
-        );
+            &shared.egress,
+        )
+        .map_err(|_| SetupError::Proxy)?;
         let http = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -122,11 +131,11 @@ impl GuardedClient {
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .build(connector);
-        Self {
+        Ok(Self {
             shared,
             http,
             policy,
-        }
+        })
     }
 
     /// Sends a request and reads the whole response, within [`Limits::DOCUMENT`].

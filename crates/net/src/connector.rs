@@ -1,5 +1,6 @@
 use crate::{
-    Policy, Resolver,
+    Egress, InvalidProxy, Policy, Resolver,
+    egress::Tunnels,
     error::{ConnectError, find},
     resolver::GuardedResolver,
     stream::MaybeTls,
@@ -14,6 +15,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
@@ -21,6 +23,7 @@ use tower::Service;
 #[derive(Clone)]
 pub(crate) struct GuardedConnector {
     tcp: HttpConnector<GuardedResolver>,
+    tunnels: Option<Tunnels>,
     tls: TlsConnector,
     policy: Arc<Policy>,
     timeout: Duration,
@@ -32,7 +35,9 @@ impl GuardedConnector {
         tls: Arc<rustls::ClientConfig>,
         policy: Arc<Policy>,
         timeout: Duration,
-    ) -> Self {
+        egress: &Egress,
+    ) -> Result<Self, InvalidProxy> {
+        let tunnels = Tunnels::new(egress, &resolver, &policy, timeout)?;
         let mut tcp = HttpConnector::new_with_resolver(GuardedResolver {
             inner: resolver,
             policy: Arc::clone(&policy),
@@ -42,18 +47,21 @@ impl GuardedConnector {
         tcp.set_keepalive(Some(Duration::from_mins(1)));
         // Split between the addresses of a host, so that a dead first one leaves time for others.
         tcp.set_connect_timeout(Some(timeout));
-        Self {
+        egress.bind(&mut tcp);
+        Ok(Self {
             tcp,
+            tunnels,
             tls: TlsConnector::from(tls),
             policy,
             timeout,
-        }
+        })
     }
 
     async fn connect(mut self, uri: Uri) -> Result<MaybeTls, ConnectError> {
         let host = bare_host(&uri);
         // SECURITY: the connector does not ask the resolver about literal addresses.
-        if let Some(address) = literal(host) {
+        let literal = literal(host);
+        if let Some(address) = literal {
             self.policy
                 .check(host, address)
                 .map_err(ConnectError::Blocked)?;
@@ -63,18 +71,28 @@ impl GuardedConnector {
             .then(|| ServerName::try_from(host.to_owned()))
             .transpose();
         let name = name.map_err(|error| ConnectError::Tls(error.into()))?;
-        let connected = self.tcp.call(uri).await;
-        let tcp = connected.map_err(|error| match find::<ConnectError>(&error) {
-            Some(ConnectError::Blocked(why)) => ConnectError::Blocked(*why),
-            Some(ConnectError::Dns(_)) => ConnectError::Dns(error.into()),
-            _ => ConnectError::Tcp(error.into()),
-        })?;
+        let tcp = if let Some(tunnels) = self.tunnels.take() {
+            let default = if https { 443 } else { 80 };
+            let port = uri.port_u16().unwrap_or(default);
+            TokioIo::new(tunnels.connect(host, literal, port).await?)
+        } else {
+            self.straight(uri).await?
+        };
         let Some(name) = name else {
             return Ok(MaybeTls::Plain(tcp));
         };
         let secured = self.tls.connect(name, tcp.into_inner()).await;
         let tls = secured.map_err(|error| ConnectError::Tls(error.into()))?;
         Ok(MaybeTls::Tls(Box::new(TokioIo::new(tls))))
+    }
+
+    async fn straight(&mut self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+        let connected = self.tcp.call(uri).await;
+        connected.map_err(|error| match find::<ConnectError>(&error) {
+            Some(ConnectError::Blocked(why)) => ConnectError::Blocked(*why),
+            Some(ConnectError::Dns(_)) => ConnectError::Dns(error.into()),
+            _ => ConnectError::Tcp(error.into()),
+        })
     }
 }
 

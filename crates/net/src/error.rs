@@ -11,6 +11,9 @@ pub enum Blocked {
     /// Plain http, or no web scheme at all.
     #[error("only https URLs are allowed")]
     Scheme,
+    /// A name that only a local network knows, which the proxy would have to resolve.
+    #[error("the host is a name of a local network")]
+    LocalName,
     /// The URL holds a user name or password.
     #[error("the URL must not hold credentials")]
     UserInfo,
@@ -74,6 +77,9 @@ pub enum SetupError {
     /// The cryptographic provider refused the configuration.
     #[error("TLS could not be configured")]
     Tls { source: rustls::Error },
+    /// Host and port of the egress proxy make no address.
+    #[error("the egress proxy has no usable address")]
+    Proxy,
     /// The user agent is not a legal header value.
     #[error("the user agent is not a valid header value")]
     UserAgent,

@@ -1,7 +1,7 @@
 //! Guarded outbound HTTP and mail transports.
 //!
 //! [`GuardedClient`] is the only HTTP client of the product: every address is checked at the moment
-//! of connecting (AK-470), redirects are returned and never followed, bodies and times are limited.
+//! of connecting (AK-470), also behind a proxy (AK-473), redirects are returned and never followed, bodies and times are limited.
 //! Connections are shared between users; credentials live in requests only. Nothing here knows
 //! OAuth or any provider.
 //!
@@ -20,6 +20,7 @@ mod address;
 mod body;
 mod client;
 mod connector;
+mod egress;
 mod error;
 mod headers;
 pub mod mail;
@@ -31,6 +32,7 @@ mod tls;
 pub use address::AddressClass;
 pub use body::{BoxError, RequestBody, ResponseBody};
 pub use client::{GuardedClient, Limits, Settings};
+pub use egress::{Egress, EgressProxy, InvalidProxy, Names};
 pub use error::{Blocked, FetchError, SetupError};
 pub use headers::remove_hop_by_hop;
 pub use policy::{HostPattern, InvalidHostPattern, Policy};

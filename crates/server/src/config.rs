@@ -1,11 +1,16 @@
 //! The configuration: a TOML file, overridden by `KEYSTEAD_` environment variables.
 
+mod outbound;
 mod read;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{read::load, rules::warnings};
+pub(crate) use self::{
+    outbound::Outbound,
+    read::load,
+    rules::{Remark, warnings},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
@@ -130,21 +135,6 @@ pub(crate) struct RootKeySource {
     pub(crate) environment: Option<String>,
     /// Name of a systemd credential (`LoadCredential=`).
     pub(crate) systemd_credential: Option<String>,
-}
-
-/// What the server itself may reach.
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Outbound {
-    /// Private networks that connectors may reach, as CIDR.
-    #[serde(default)]
-    pub(crate) allowed_networks: Vec<IpNet>,
-    /// Internal hosts that connectors may reach; `*.` in front stands for all names below.
-    #[serde(default)]
-    pub(crate) allowed_hosts: Vec<String>,
-    /// Further certificate authorities (PEM).
-    #[serde(default)]
-    pub(crate) extra_ca: Vec<PathBuf>,
 }
 
 /// How mail leaves.

@@ -155,6 +155,7 @@ pub(crate) fn outbound(config: &Config) -> Result<keystead_net::Settings> {
             allowed_hosts: hosts.collect::<Result<_, _>>()?,
         },
         extra_roots,
+        egress: outbound.egress()?,
         ..keystead_net::Settings::default()
     })
 }

@@ -122,7 +122,8 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "outbound",
-        about: "What connectors may reach besides https on public addresses.",
+        about: "What connectors may reach besides https on public addresses, and how connections to providers leave. Mail and the \
+                database go their own way.",
         settings: &[
             set("allowed_networks", Value("[]"), "private networks, as CIDR"),
             set(
@@ -134,6 +135,21 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "extra_ca",
                 Value("[]"),
                 "further certificate authorities (PEM files)",
+            ),
+            set(
+                "proxy",
+                Absent,
+                "proxy that every connection to a provider goes through: `http://user:password@host:port`, special characters percent-encoded. It opens tunnels (`CONNECT`), so it sees where a connection goes and nothing of what is sent. The server still resolves names itself, judges the address, and names that address to the proxy; the proxy's own address is not judged",
+            ),
+            set(
+                "proxy_resolves_names",
+                Value("false"),
+                "send names to the proxy, for networks where the server cannot resolve them or the proxy decides by name. The server then judges only addresses that are written as such, and refuses names that only a local network has (`localhost`, names without a dot, `.internal`, `.local`, `.lan`, `.intranet`, `.home.arpa`) unless `allowed_hosts` has them: **the proxy must refuse names that lead to private addresses**",
+            ),
+            set(
+                "source_addresses",
+                Value("[]"),
+                "addresses of this machine that connections leave from, one IPv4 and one IPv6 at most, where providers or a firewall know you by them. With one of a single family only that family is used",
             ),
         ],
     },

@@ -120,7 +120,7 @@ async fn a_stricter_policy_does_not_reuse_connections_of_a_wider_one() {
     let server = server().await;
     let wide = open_client();
     wide.fetch(get(server.url("/"))).await.unwrap();
-    let strict = wide.with_policy(http_allowed());
+    let strict = wide.with_policy(http_allowed()).unwrap();
     assert_eq!(
         why(&strict, &server.url("/")).await,
         Blocked::Address(AddressClass::Loopback)
@@ -217,6 +217,7 @@ async fn the_real_resolver_is_guarded_too() {
     );
     strict
         .with_policy(Policy::development())
+        .unwrap()
         .fetch(get(&url))
         .await
         .unwrap();

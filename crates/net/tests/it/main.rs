@@ -6,6 +6,7 @@
     reason = "a failing helper fails its test"
 )]
 
+mod egress;
 mod guard;
 mod limits;
 mod smtp;

@@ -3,7 +3,7 @@
 use super::{Config, days};
 use keystead_identity::{BaseUrl, MIN_ROTATION_INTERVAL, members};
 use keystead_net::{HostPattern, mail::SmtpSecurity};
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 /// Something about a setting: its name as in the file, and what follows the name in a sentence.
 #[derive(Debug)]
@@ -12,12 +12,20 @@ pub(crate) struct Remark {
     pub(crate) text: String,
 }
 
-fn remark(setting: &'static str, text: impl Into<String>) -> Remark {
+pub(super) fn remark(setting: &'static str, text: impl Into<String>) -> Remark {
     Remark {
         setting,
         text: text.into(),
     }
 }
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.setting, self.text)
+    }
+}
+
+impl std::error::Error for Remark {}
 
 /// Rules that are broken: nothing starts.
 pub(super) fn broken(config: &Config) -> Vec<Remark> {
@@ -76,6 +84,7 @@ pub(super) fn broken(config: &Config) -> Vec<Remark> {
     {
         say("seed.admin_email", "must be an e-mail address");
     }
+    found.extend(config.outbound.egress().err());
     found
 }
 

@@ -8,6 +8,7 @@ use figment::{
     Figment,
     providers::{Format, Toml},
 };
+use keystead_net::Names;
 use std::collections::BTreeSet;
 
 fn parse(text: &str) -> Result<Config> {
@@ -45,10 +46,42 @@ fn mistakes_are_named() {
             "rotation_days",
         ),
         ("file = \"/etc/keystead/root.key\"", "", "exactly one"),
+        (
+            "[database]",
+            "[outbound]\nproxy = \"https://u:hunter2@proxy\"\n[database]",
+            "outbound.proxy must",
+        ),
+        (
+            "[database]",
+            "[outbound]\nproxy_resolves_names = true\n[database]",
+            "needs outbound.proxy",
+        ),
+        (
+            "[database]",
+            "[outbound]\nsource_addresses = [\"203.0.113.7\", \"203.0.113.8\"]\n[database]",
+            "source_addresses",
+        ),
     ] {
         let error = parse(&GOOD.replace(from, to)).unwrap_err();
-        assert!(format!("{error:#}").contains(part), "{error:#}");
+        let text = format!("{error:#}");
+        assert!(text.contains(part) && !text.contains("hunter2"), "{text}");
     }
+}
+
+/// Part of AK-473
+#[test]
+fn a_proxy_and_source_addresses_are_read() {
+    let text = format!(
+        "{GOOD}\n[outbound]\nproxy = \"http://u:p@proxy.test:3128\"\nproxy_resolves_names = true\n\
+         source_addresses = [\"203.0.113.7\", \"2001:db8::7\"]"
+    );
+    let egress = parse(&text).unwrap().outbound.egress().unwrap();
+    let proxy = egress.proxy.unwrap();
+    assert_eq!((proxy.port, proxy.names), (3128, Names::AtProxy));
+    assert_eq!(egress.source_v4, Some([203, 0, 113, 7].into()));
+    assert!(egress.source_v6.is_some());
+    let plain = parse(GOOD).unwrap().outbound.egress().unwrap();
+    assert!(plain.proxy.is_none());
 }
 
 /// The names that a table takes, as the reader itself knows them.
@@ -120,10 +153,13 @@ fn no_password_is_shown() {
     let text = GOOD.replace(
         "sqlite:/var/lib/keystead/keystead.db",
         "postgres://u:hunter2@h:5432/d",
-    ) + "[mail]\nsmtp_url = \"smtps://u:hunter2@mail.test\"\nfrom = \"a@b.test\"";
+    ) + "[mail]\nsmtp_url = \"smtps://u:hunter2@mail.test\"\nfrom = \"a@b.test\"\n\
+         [outbound]\nproxy = \"http://u:hunter2@proxy.test:3128\"";
     let shown = format!("{:?}", parse(&text).unwrap());
     assert!(
-        shown.contains("postgres://…@h:5432/d") && shown.contains("smtps://…@mail.test"),
+        shown.contains("postgres://…@h:5432/d")
+            && shown.contains("smtps://…@mail.test")
+            && shown.contains("http://…@proxy.test:3128"),
         "{shown}"
     );
     assert!(!shown.contains("hunter2"));
