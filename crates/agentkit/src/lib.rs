@@ -23,6 +23,7 @@ pub mod vault;
 pub use error::{Error, Result};
 
 use catalogue::Catalogue;
+use connections::PlatformApps;
 use keystead_identity::Context;
 use keystead_net::GuardedClient;
 use keystead_types::EnvironmentId;
@@ -46,6 +47,8 @@ struct Inner {
     limiters: Limiters,
     link_rate: LinkRate,
     calls: CallLog,
+    /// OAuth apps of the operator.
+    platform_apps: PlatformApps,
     /// Told when work was queued.
     work: tokio::sync::Notify,
 }
@@ -65,6 +68,7 @@ impl AgentKit {
             limiters: Limiters::default(),
             link_rate: LinkRate::default(),
             calls: CallLog::default(),
+            platform_apps: PlatformApps::new(),
             work: tokio::sync::Notify::new(),
         }))
     }
@@ -75,6 +79,16 @@ impl AgentKit {
     pub fn with_link_rate(mut self, per_minute: Option<NonZeroU32>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.link_rate = LinkRate::new(per_minute);
+        }
+        self
+    }
+
+    /// OAuth apps that connections may use instead of their own (AK-107). Only before the first
+    /// clone.
+    #[must_use]
+    pub fn with_platform_apps(mut self, apps: PlatformApps) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.platform_apps = apps;
         }
         self
     }

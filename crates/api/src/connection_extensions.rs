@@ -43,6 +43,17 @@ impl ConnectionExtensionService for ConnectionExtensions {
             expiry: link.and_then(|link| time(link.expires_at)),
         }))
     }
+
+    async fn list_platform_credentials(
+        &self,
+        request: Request<pb::ListPlatformCredentialsRequest>,
+    ) -> Reply<pb::ListPlatformCredentialsResponse> {
+        open(request)?;
+        let apps = self.0.agentkit.platform_apps();
+        Ok(Response::new(pb::ListPlatformCredentialsResponse {
+            provider_keys: apps.keys().cloned().collect(),
+        }))
+    }
 }
 
 fn shown(health: ConnectionHealth) -> pb::GetConnectionHealthResponse {

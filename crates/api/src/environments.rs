@@ -47,7 +47,13 @@ impl EnvironmentService for Environments {
         let command = convert::create(required(message.environment, "environment")?);
         let created =
             domain::create(&self.0.ctx, caller.workspace(), &caller.actor(), command).await;
-        let environment = Some(self.shown(created.map_err(failed)?).await?);
+        let created = created.map_err(failed)?;
+        let kit = &self.0.agentkit;
+        // The environment is there; what it begins with can be made by hand.
+        if let Err(error) = kit.prepare_environment(created.id, &caller.actor()).await {
+            tracing::warn!(environment = %created.id, %error, "the first connection could not be made");
+        }
+        let environment = Some(self.shown(created).await?);
         Ok(Response::new(pb::CreateEnvironmentResponse { environment }))
     }
 

@@ -1,5 +1,6 @@
 //! The configuration: a TOML file, overridden by `KEYSTEAD_` environment variables.
 
+mod agentkit;
 mod outbound;
 mod read;
 mod rules;
@@ -7,6 +8,7 @@ mod rules;
 mod tests;
 
 pub(crate) use self::{
+    agentkit::AgentKit,
     outbound::Outbound,
     read::load,
     rules::{Remark, warnings},
@@ -25,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) root_key: RootKeySource,
     #[serde(default)]
     pub(crate) outbound: Outbound,
+    #[serde(default)]
+    pub(crate) agentkit: AgentKit,
     #[serde(default)]
     pub(crate) mail: Mail,
     #[serde(default)]

@@ -57,9 +57,27 @@ fn as_toml(config: &Config) -> Result<String> {
         }
         text.extend(["[", section, "]\n"]);
         for (name, value) in set {
-            text.extend([name, " = ", &value.to_string(), "\n"]);
+            text.extend([name, " = ", &in_toml(value), "\n"]);
         }
         text.push('\n');
     }
     Ok(text)
+}
+
+/// A value in one line of TOML.
+fn in_toml(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(in_toml).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(table) => {
+            let set = table.iter().filter(|(_, value)| !value.is_null());
+            let set: Vec<_> = set
+                .map(|(name, value)| format!("{name} = {}", in_toml(value)))
+                .collect();
+            format!("{{ {} }}", set.join(", "))
+        }
+        other => other.to_string(),
+    }
 }

@@ -12,6 +12,7 @@ use crate::{
     root_key, run, sandbox_connector, tell, wiring,
 };
 use anyhow::{Context as _, Result, bail};
+use keystead_agentkit::connections::PlatformApps;
 use keystead_gateway::{
     Metrics,
     listener::{Listener, Settings, tls::Certificate},
@@ -112,6 +113,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         sandbox: Some((mailbox, folder.join("sandbox.json"))),
         metrics,
         limits: Limits::default(),
+        platform_apps: PlatformApps::new(),
     })?;
     let server = run::Server {
         app,

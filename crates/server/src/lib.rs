@@ -26,6 +26,7 @@ mod root_key;
 mod routes;
 mod run;
 mod sandbox_connector;
+mod secret_source;
 mod serve;
 mod settings;
 mod tell;

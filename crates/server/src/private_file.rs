@@ -40,6 +40,11 @@ pub(crate) fn of_root_key(config: &Config) -> Option<String> {
     problem(config.root_key.file.as_deref()?, what)
 }
 
+/// Why the file of another secret that the configuration refers to is too open, and what to do.
+pub(crate) fn of_secret(path: &Path) -> Option<String> {
+    problem(path, "a secret that the configuration refers to")
+}
+
 /// `None` also for a file that is not there: whoever reads it says so.
 fn problem(path: &Path, what: &str) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;

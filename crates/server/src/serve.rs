@@ -10,11 +10,12 @@ use crate::{
     mail, private_file, root_key, run, tell, wiring,
 };
 use anyhow::{Context as _, Result, bail};
+use keystead_agentkit::connections::{PlatformApp, PlatformApps};
 use keystead_gateway::{
     Metrics,
     listener::{Listener, Settings, proxy::TrustedProxies, tls::Certificate},
 };
-use keystead_identity::{BaseUrl, FirstStart, environments::EnvironmentKind};
+use keystead_identity::{Actor, BaseUrl, FirstStart, environments::EnvironmentKind};
 use keystead_net::{Policy, certificates_from_pem};
 use keystead_store::installation as rows;
 use prometheus_client::registry::Registry;
@@ -83,7 +84,16 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
         sandbox: None,
         metrics,
         limits: config.limits,
+        platform_apps: platform_apps(&config)?,
     })?;
+    if let Some(created) = &installation.created {
+        let (kit, actor) = (&app.agentkit, Actor::system());
+        let prepared = kit.prepare_environment(created.environment.id, &actor);
+        // What it begins with can be made by hand.
+        if let Err(error) = prepared.await {
+            tracing::warn!(%error, "the first connection could not be made");
+        }
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), %url, listen = %listener.local_addr()?,
         admin = %admin.local_addr()?, tls = certificate.is_some(),
@@ -116,6 +126,26 @@ pub(crate) async fn certificate(config: &Config) -> Result<Option<Arc<Certificat
         .await
         .context("load the certificate")?;
     Ok(Some(Arc::new(certificate)))
+}
+
+/// The OAuth apps of the configuration, with their secrets.
+pub(crate) fn platform_apps(config: &Config) -> Result<PlatformApps> {
+    let mut apps = PlatformApps::new();
+    for app in &config.agentkit.oauth_apps {
+        let secret = app.client_secret.read();
+        let secret = secret.with_context(|| {
+            let providers = app.providers.join(", ");
+            format!("the client secret of the OAuth app for {providers}")
+        })?;
+        let app_of = Arc::new(PlatformApp {
+            client_id: app.client_id.clone(),
+            client_secret: secret,
+        });
+        for key in &app.providers {
+            apps.insert(key.clone(), Arc::clone(&app_of));
+        }
+    }
+    Ok(apps)
 }
 
 fn first_start(config: &Config, is_empty: bool) -> Result<FirstStart> {

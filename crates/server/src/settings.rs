@@ -154,6 +154,15 @@ pub(crate) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "agentkit",
+        about: "Connectors and connections.",
+        settings: &[set(
+            "oauth_apps",
+            Value("[]"),
+            "OAuth apps of yours that connections of every environment may use instead of a client of their own (`use_platform_creds`), each written as a table `[[agentkit.oauth_apps]]` with `providers` (connector keys, such as `[\"GMAIL\", \"GOOGLEDRIVE\"]`), `client_id` and `client_secret` (`{ file = \"/path\" }` or `{ environment = \"NAME\" }`). Register the redirect URI that each connection's page shows at the provider. New environments begin with a Gmail connection when `GMAIL` is among the providers",
+        )],
+    },
+    Section {
         name: "mail",
         about: "Sign-in codes of dashboard members. Without mail nobody can sign in to the dashboard.",
         settings: &[

@@ -6,7 +6,9 @@ use crate::{
     routes,
 };
 use anyhow::{Context as _, Result};
-use keystead_agentkit::{AgentKit, catalogue::Catalogue, providers::Provider};
+use keystead_agentkit::{
+    AgentKit, catalogue::Catalogue, connections::PlatformApps, providers::Provider,
+};
 use keystead_authz::Authorizer;
 use keystead_crypto::SystemRng;
 use keystead_gateway::{Endpoints, Gateway, Metrics, Pipeline, Wiring, validate::ContractRules};
@@ -30,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) sandbox: Option<(Mailbox, PathBuf)>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
+    /// OAuth apps of the operator.
+    pub(crate) platform_apps: PlatformApps,
 }
 
 /// What takes time to make and needs no database.
@@ -75,6 +79,7 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         sandbox,
         metrics,
         limits,
+        platform_apps,
     } = parts;
     let authorizer = Authorizer::new(ctx.clone());
     let Prepared {
@@ -83,7 +88,8 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
         rules,
     } = prepared;
     let agentkit = AgentKit::new(ctx.clone(), http, catalogue, holder)
-        .with_link_rate(NonZeroU32::new(limits.links_per_minute));
+        .with_link_rate(NonZeroU32::new(limits.links_per_minute))
+        .with_platform_apps(platform_apps);
 
     let services = keystead_api::routes(keystead_api::App {
         ctx: ctx.clone(),

@@ -132,6 +132,9 @@ pub struct ConnectionSettings {
     pub context: Map<String, Value>,
     /// Base URL after `context.domain`/`version` were filled in at creation (AK-038).
     pub resolved_proxy_url: Option<String>,
+    /// The app of the installation's operator stands in for `client_id` and the client secret, which
+    /// are then filled in whenever the connection is read and never stored (AK-107).
+    pub platform_app: bool,
     /// The user switched it off; completing the settings must not switch it on again.
     pub switched_off: bool,
 }

@@ -166,6 +166,8 @@ impl AgentKit {
                 connection.settings = settings;
             }
             connection.secrets.put(patch.secrets);
+            self.check_platform_app(connection)?;
+            self.lend_platform_app(connection);
             Ok(())
         })
         .await
@@ -402,6 +404,7 @@ impl AgentKit {
         env: EnvironmentId,
         connection: &Connection,
     ) -> Result<ConnectionRow> {
+        let connection = &connection.without_platform_app();
         let secrets = if connection.secrets.is_empty() {
             None
         } else {
@@ -449,7 +452,7 @@ impl AgentKit {
         };
         let unknown =
             |what: &str| Internal::new(format!("connection {} has an unknown {what}", row.id));
-        Ok(Connection {
+        let mut connection = Connection {
             id: row.id,
             kind: AuthKind::parse(&row.kind).ok_or_else(|| unknown("kind"))?,
             status: ConnectionStatus::parse(&row.status).ok_or_else(|| unknown("status"))?,
@@ -462,7 +465,9 @@ impl AgentKit {
             revision: row.revision,
             created_at: row.created_at,
             updated_at: row.updated_at,
-        })
+        };
+        self.lend_platform_app(&mut connection);
+        Ok(connection)
     }
 }
 

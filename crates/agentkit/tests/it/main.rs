@@ -29,6 +29,7 @@ mod minted;
 mod oauth1;
 mod org_wide;
 mod places;
+mod platform_apps;
 mod proxy;
 mod refresh;
 mod refresh_failures;

@@ -58,6 +58,8 @@ pub(crate) fn settings(connection: &Connection, redirect_uri: String) -> Shown {
 
 fn oauth(connection: &Connection, redirect_uri: String) -> pb::OAuthConnectionConfig {
     let stored = &connection.settings;
+    // The installation's app is nothing of the environment's.
+    let own = !stored.platform_app;
     let extensions = pb::OauthExtensions {
         smart: stored.smart.as_ref().map(|smart| pb::SmartConfig {
             aud: smart.aud.clone(),
@@ -69,13 +71,17 @@ fn oauth(connection: &Connection, redirect_uri: String) -> pb::OAuthConnectionCo
         authorize_uri: text(stored.authorize_uri.as_ref()),
         token_uri: text(stored.token_uri.as_ref()),
         user_info_uri: text(stored.user_info_uri.as_ref()),
-        client_id: text(stored.client_id.as_ref()),
-        client_secret: masked(&connection.secrets.client_secret),
+        client_id: text(own.then_some(stored.client_id.as_ref()).flatten()),
+        client_secret: own
+            .then(|| masked(&connection.secrets.client_secret))
+            .flatten(),
         scopes: stored.scopes.clone(),
         redirect_uri,
         pkce_enabled: stored.pkce_enabled.map(|value| BoolValue { value }),
         prompt: text(stored.prompt.as_ref()),
-        use_platform_creds: Some(BoolValue { value: false }),
+        use_platform_creds: Some(BoolValue {
+            value: stored.platform_app,
+        }),
         access_type: text(stored.access_type.as_ref()),
         custom_scope_name: text(stored.custom_scope_name.as_ref()),
         sync_user_profile_on_login: None,
@@ -158,7 +164,7 @@ pub(crate) fn update(
                     explicit,
                     message: "oauth_config",
                 },
-            )?;
+            );
         }
         Sent::GoogleDwdConfig(sent) if current.kind == AuthKind::GoogleDwd => {
             let written = Written {
@@ -220,14 +226,19 @@ fn change_oauth(
     secrets: &mut SecretsPatch,
     sent: pb::OAuthConnectionConfig,
     written: Written<'_>,
-) -> Result<(), Error> {
-    if sent.use_platform_creds.is_some_and(|wanted| wanted.value) {
-        return Err(Error::field(
-            "connection.oauth_config.use_platform_creds",
-            "is not available: this installation has no shared OAuth apps; send client_id and client_secret",
-        ));
+) {
+    let before = settings.platform_app;
+    if let Some(wanted) = sent.use_platform_creds {
+        settings.platform_app = wanted.value;
     }
-    secrets.client_secret = secret(sent.client_secret);
+    if before && !settings.platform_app {
+        // What was read is the app of the installation, which must not become the connection's.
+        settings.client_id = None;
+        secrets.client_secret = Some(Secret::new(String::new()));
+    }
+    if let Some(own) = secret(sent.client_secret) {
+        secrets.client_secret = Some(own);
+    }
     secrets.developer_token = secret(sent.googleads_developer_token);
     for (stored, sent) in [
         (&mut settings.authorize_uri, sent.authorize_uri),
@@ -284,7 +295,6 @@ fn change_oauth(
             });
         }
     }
-    Ok(())
 }
 
 /// Absent keeps, empty clears.

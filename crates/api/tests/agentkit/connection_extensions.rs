@@ -5,8 +5,8 @@ use crate::{
 };
 use keystead_proto::{
     extensions::{
-        GetConnectionHealthRequest, ListMissingScopesRequest, TestConnectionRequest,
-        TestConnectionResponse,
+        GetConnectionHealthRequest, ListMissingScopesRequest, ListPlatformCredentialsRequest,
+        TestConnectionRequest, TestConnectionResponse,
     },
     v1::{
         connected_accounts::ConnectorStatus,
@@ -88,6 +88,22 @@ on_both_engines! {
         for wrong in [String::new(), "x".repeat(101)] {
             assert_eq!(code(records.test_connection(test_of(&made.id, &wrong)).await), Code::InvalidArgument);
         }
+    }
+
+    /// Part of AK-107: without apps of the installation none is named and none is taken.
+    async fn an_installation_without_apps_offers_none(test: TestDb) {
+        let world = World::started(&test).await;
+        let made = gmail(&world, "mail").await;
+        let mut extensions = world.client(&world.home).connection_extensions();
+        let named = extensions.list_platform_credentials(ListPlatformCredentialsRequest {}).await.unwrap().into_inner();
+        assert!(named.provider_keys.is_empty());
+        let (status, json) = world.rest("GET", "/api/v1/platform-credentials", &json!(null)).await;
+        assert_eq!((status.as_u16(), json["provider_keys"].as_array().map_or(0, Vec::len)), (200, 0));
+        let update = json!({"type": "OAUTH", "oauth_config": {"use_platform_creds": true}});
+        let path = format!("/api/v1/connections/{}", made.id);
+        let (status, json) = world.rest("PATCH", &path, &update).await;
+        assert_eq!(status.as_u16(), 400, "{json}");
+        assert!(json.to_string().contains("connection.oauth_config.use_platform_creds"), "{json}");
     }
 
     /// Part of AK-333: over gRPC and REST; never for another environment or a link's visitor.

@@ -68,6 +68,39 @@ fn mistakes_are_named() {
     }
 }
 
+/// Part of AK-107
+#[test]
+fn apps_of_the_operator_are_read_and_checked() {
+    let with = |app: &str| parse(&format!("{GOOD}\n[[agentkit.oauth_apps]]\n{app}"));
+    let good = "providers = [\"GMAIL\"]\nclient_id = \"c\"\nclient_secret = { environment = \"THE_SECRET\" }";
+    let read = with(good).unwrap();
+    assert_eq!(read.agentkit.oauth_apps[0].providers, ["GMAIL"]);
+    for (from, to, part) in [
+        ("\"GMAIL\"", "\"GMAIL\", \"GMAIL\"", "two apps"),
+        ("\"GMAIL\"", "\"gmail\"", "no connector"),
+        ("\"GMAIL\"", "\"BRAVE\"", "no connector"),
+        ("\"GMAIL\"", "", "takes providers"),
+        ("client_id = \"c\"", "client_id = \"\"", "client_id"),
+        ("environment = \"THE_SECRET\"", "", "client_secret"),
+        (
+            "{ environment",
+            "{ file = \"/x\", environment",
+            "client_secret",
+        ),
+        (
+            "{ environment = \"THE_SECRET\" }",
+            "\"hunter2\"",
+            "client_secret",
+        ),
+    ] {
+        let error = with(&good.replace(from, to)).unwrap_err().to_string();
+        assert!(
+            error.contains(part) && !error.contains("hunter2"),
+            "{from} -> {to}: {error}"
+        );
+    }
+}
+
 /// Part of AK-473
 #[test]
 fn a_proxy_and_source_addresses_are_read() {

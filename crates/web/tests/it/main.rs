@@ -17,6 +17,7 @@ mod flow;
 mod hosted;
 mod login;
 mod markup;
+mod platform_apps;
 mod services;
 mod sign_in;
 mod world;

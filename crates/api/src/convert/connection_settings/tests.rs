@@ -225,10 +225,4 @@ fn what_does_not_fit_is_refused() {
         provider_key: "OTHER".to_owned(),
         ..pb::UpdateConnection::default()
     }));
-    // AK-107: there are no shared apps.
-    let shared = pb::OAuthConnectionConfig {
-        use_platform_creds: Some(BoolValue { value: true }),
-        ..pb::OAuthConnectionConfig::default()
-    };
-    assert!(refused(settings(Sent::OauthConfig(shared))));
 }

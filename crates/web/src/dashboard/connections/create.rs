@@ -27,7 +27,8 @@ pub(super) async fn ask(desk: Desk) -> Answer {
         return choose(&desk).await;
     }
     let connector = connectors::find(&desk, &identifier).await?;
-    let form = form(&desk, &connector, &FormData::default());
+    // A link may name a template.
+    let form = form(&desk, &connector, &desk.query);
     Ok(html(StatusCode::OK, &page(&desk, &connector, form)))
 }
 

@@ -23,7 +23,7 @@ use keystead_proto::v1::{
 
 pub(super) async fn show(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connection = find(&desk, &id).await?;
-    let form = settings::form(&desk, &connection, None);
+    let form = settings::form(&desk, &connection, None).await?;
     Ok(html(StatusCode::OK, &page(&desk, &connection, form).await?))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn missing(connection: &Connection) -> Vec<String> {
         return Vec::new();
     }
     let config = settings::oauth(connection);
-    let platform = config.use_platform_creds.is_some_and(|value| value.value);
+    let platform = settings::uses_platform_app(&config);
     let public = shown(config.token_endpoint_auth_method.as_ref()) == "none";
     let needs = [
         (

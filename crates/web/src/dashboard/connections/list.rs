@@ -78,7 +78,14 @@ pub(super) async fn show(desk: Desk) -> Answer {
             icon: Icon::Plug,
             title: "No connections yet".to_owned(),
             text: "Choose a service, and your users can connect their accounts of it.".to_owned(),
-            actions: vec![new()],
+            actions: vec![
+                new(),
+                // One click for what most agents begin with (AK-103).
+                Action::link(
+                    "Start with Gmail",
+                    desk.path("/connections/new?connector=GMAIL&template=read"),
+                ),
+            ],
         }
     };
     page.blocks.push(Block::Table(Table {

@@ -15,6 +15,7 @@ use crate::{
 use axum::extract::Path;
 use http::StatusCode;
 use keystead_proto::{
+    extensions::ListPlatformCredentialsRequest,
     v1::connections::{
         Connection, ConnectionType, GoogleDwdConfig, OAuthConnectionConfig, OauthExtensions,
         UpdateConnection, UpdateEnvironmentConnectionRequest, connection::Settings,
@@ -57,7 +58,7 @@ pub(super) async fn save(
     {
         Ok(_) => Ok(desk.done(&format!("/connections/{id}"), "saved")),
         Err(status) => {
-            let mut form = form(&desk, &connection, Some(&sent));
+            let mut form = form(&desk, &connection, Some(&sent)).await?;
             Trouble::from(status).blame(&mut form)?;
             Ok(html(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -108,6 +109,9 @@ fn oauth_settings(before: &OAuthConnectionConfig, sent: &FormData) -> OAuthConne
     let extra = sent.all("extra_authorize_params").join("\n");
     let extra = extra.lines().filter_map(|line| line.split_once('='));
     let mut config = OAuthConnectionConfig {
+        use_platform_creds: Some(BoolValue {
+            value: sent.has("use_platform_creds"),
+        }),
         client_id: Some(text(sent, "client_id")),
         client_secret: secret(sent, "client_secret"),
         scopes: sent.lines("scopes"),
@@ -162,8 +166,32 @@ pub(super) fn shown(value: Option<&StringValue>) -> &str {
     value.map_or("", |value| &value.value)
 }
 
+/// Whether the installation has an OAuth app that the connection could use or uses (AK-107).
+async fn is_app_offered(desk: &Desk, connection: &Connection) -> Result<bool, Trouble> {
+    if kind(connection) != ConnectionType::Oauth {
+        return Ok(false);
+    }
+    let mut client = desk.rpc.connection_extensions();
+    let answer = client.list_platform_credentials(ListPlatformCredentialsRequest {});
+    let keys = answer.await?.into_inner().provider_keys;
+    Ok(keys.contains(&connection.provider_key) || uses_platform_app(&oauth(connection)))
+}
+
+pub(super) fn uses_platform_app(config: &OAuthConnectionConfig) -> bool {
+    config.use_platform_creds.is_some_and(|value| value.value)
+}
+
 /// The form; with what was `sent` when it comes back with errors.
-pub(super) fn form(desk: &Desk, connection: &Connection, sent: Option<&FormData>) -> Form {
+pub(super) async fn form(
+    desk: &Desk,
+    connection: &Connection,
+    sent: Option<&FormData>,
+) -> Result<Form, Trouble> {
+    let app = is_app_offered(desk, connection).await?;
+    Ok(fields(desk, connection, sent, app))
+}
+
+fn fields(desk: &Desk, connection: &Connection, sent: Option<&FormData>, app: bool) -> Form {
     let mut form = desk.form(&format!("/connections/{}", connection.id), "Save");
     let was = |field: &str, stored: &str| {
         sent.map_or_else(|| stored.to_owned(), |sent| sent.text(field).to_owned())
@@ -174,7 +202,17 @@ pub(super) fn form(desk: &Desk, connection: &Connection, sent: Option<&FormData>
         .hint("Your code uses this name. When you change it, change your code too.")
         .value(was("key_id", &name(connection)));
     if uses_oauth(connection) {
-        return oauth_form(form, name, &oauth(connection), sent);
+        let config = oauth(connection);
+        if app {
+            let stored = uses_platform_app(&config);
+            let on = sent.map_or(stored, |sent| sent.has("use_platform_creds"));
+            form = form.field(
+                Field::new("use_platform_creds", "Use the app of this installation", Kind::Check)
+                    .value(if on { "on" } else { "" })
+                    .hint("Its operator registered one at the service: you need no client ID and secret of your own, and those stored here are dropped."),
+            );
+        }
+        return oauth_form(form, name, &config, sent);
     }
     if let (ConnectionType::GoogleDwd, settings) = (kind(connection), &connection.settings) {
         let (scopes, stored) = match settings {

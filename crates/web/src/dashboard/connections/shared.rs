@@ -36,7 +36,7 @@ pub(super) async fn connect(
             ..Notice::new(Tone::Good, "The shared account is connected", "")
         },
     };
-    let form = settings::form(&desk, &connection, None);
+    let form = settings::form(&desk, &connection, None).await?;
     let mut page = detail::page(&desk, &connection, form).await?;
     page.blocks.insert(0, Block::Notice(notice));
     Ok(html(StatusCode::OK, &page))

@@ -1,6 +1,7 @@
 use super::Handler;
 use keystead_proto::extensions::{
-    AccountTally, GetConnectionHealthRequest, GetConnectionHealthResponse, TestConnectionRequest,
+    AccountTally, GetConnectionHealthRequest, GetConnectionHealthResponse,
+    ListPlatformCredentialsRequest, ListPlatformCredentialsResponse, TestConnectionRequest,
     TestConnectionResponse, connection_extension_service_server::ConnectionExtensionService,
 };
 use tonic::{Request, Response, Status};
@@ -57,6 +58,17 @@ impl ConnectionExtensionService for Handler {
             test_request_id: "test_1".to_owned(),
             link,
             expiry: None,
+        }))
+    }
+
+    async fn list_platform_credentials(
+        &self,
+        request: Request<ListPlatformCredentialsRequest>,
+    ) -> Result<Response<ListPlatformCredentialsResponse>, Status> {
+        self.in_environment(&request)?;
+        let provider_keys = self.0.platform_apps.lock().unwrap().clone();
+        Ok(Response::new(ListPlatformCredentialsResponse {
+            provider_keys,
         }))
     }
 }

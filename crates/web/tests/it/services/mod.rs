@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) verification: Mutex<Option<AgentActionsConfig>>,
     pub(crate) links: Mutex<Option<AgentLinkSettings>>,
     pub(crate) calls: Mutex<Option<AgentCallSettings>>,
+    /// Connectors with an OAuth app of the installation.
+    pub(crate) platform_apps: Mutex<Vec<String>>,
     pub(crate) writes: AtomicUsize,
     /// When set, the next call that writes is refused with it.
     pub(crate) refuse: Mutex<Option<Status>>,
