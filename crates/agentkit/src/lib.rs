@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod catalogue;
 pub mod connections;
+pub mod declared;
 mod error;
 mod jobs;
 pub mod links;

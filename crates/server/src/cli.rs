@@ -52,6 +52,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
     },
+    /// Show what a file of connectors and connections would change.
+    ///
+    /// Example: keystead plan connections.toml --environment auth.example.com
+    Plan(DeclaredArgs),
+    /// Make connectors and connections as a file declares them.
+    ///
+    /// What the file does not mention stays as it is. Doing it again changes nothing.
+    /// Example: keystead apply connections.toml --environment auth.example.com
+    Apply(DeclaredArgs),
     /// The keys that sign access tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -67,6 +76,19 @@ pub(crate) enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Args)]
+pub(crate) struct DeclaredArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// File (TOML) with `[[connectors]]` and `[[connections]]`.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Also delete connections and connectors of the environment that the file does not declare. A
+    /// connection with accounts is refused.
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 #[derive(Subcommand)]

@@ -12,6 +12,7 @@ mod config;
 mod config_check;
 mod data_folder;
 mod database;
+mod declared;
 mod dev;
 mod doctor;
 mod env_file;
@@ -69,6 +70,8 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => return doctor::run(&args).await,
         Command::Backup { config, to } => backup::create(&config, &to).await?,
         Command::Restore { config, from } => backup::restore(&config, &from).await?,
+        Command::Plan(args) => operator::declared::plan(&args).await?,
+        Command::Apply(args) => operator::declared::apply(&args).await?,
         Command::Keys(command) => operator::keys::run(&command).await?,
         Command::Client(command) => operator::client::run(&command).await?,
         Command::User(command) => operator::user::run(&command).await?,

@@ -5,12 +5,16 @@ use crate::{
     cli::ConfigArgs,
     clock::SystemClock,
     config::{self, Config},
-    database, installation,
+    database, declared, installation,
     logging::{self, LogFormat},
-    mail, private_file, root_key, run, tell, wiring,
+    mail, private_file, root_key, run, tell,
+    wiring::{self, App},
 };
 use anyhow::{Context as _, Result, bail};
-use keystead_agentkit::connections::{PlatformApp, PlatformApps};
+use keystead_agentkit::{
+    connections::{PlatformApp, PlatformApps},
+    declared::Undeclared,
+};
 use keystead_gateway::{
     Metrics,
     listener::{Listener, Settings, proxy::TrustedProxies, tls::Certificate},
@@ -94,6 +98,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
             tracing::warn!(%error, "the first connection could not be made");
         }
     }
+    apply_declared(&config, &app).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), %url, listen = %listener.local_addr()?,
         admin = %admin.local_addr()?, tls = certificate.is_some(),
@@ -126,6 +131,27 @@ pub(crate) async fn certificate(config: &Config) -> Result<Option<Arc<Certificat
         .await
         .context("load the certificate")?;
     Ok(Some(Arc::new(certificate)))
+}
+
+/// Connectors and connections that the configuration declares (AK-122).
+async fn apply_declared(config: &Config, app: &App) -> Result<()> {
+    let Some(path) = &config.agentkit.apply else {
+        return Ok(());
+    };
+    let Some(env) = app.ctx.default_environment().await? else {
+        return Ok(());
+    };
+    let wanted = declared::read_all(path)?;
+    let (kit, actor) = (&app.agentkit, Actor::system());
+    let made = declared::apply(kit, env, &actor, &wanted, Undeclared::Keep).await;
+    let made = made.with_context(|| format!("apply {}", path.display()))?;
+    for change in &made.changes {
+        // Without the values: free settings may hold what does not belong into a log.
+        let change = change.to_string();
+        let change = change.lines().next().unwrap_or_default();
+        tracing::info!(change, "declared");
+    }
+    Ok(())
 }
 
 /// The OAuth apps of the configuration, with their secrets.

@@ -156,11 +156,18 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         name: "agentkit",
         about: "Connectors and connections.",
-        settings: &[set(
-            "oauth_apps",
-            Value("[]"),
-            "OAuth apps of yours that connections of every environment may use instead of a client of their own (`use_platform_creds`), each written as a table `[[agentkit.oauth_apps]]` with `providers` (connector keys, such as `[\"GMAIL\", \"GOOGLEDRIVE\"]`), `client_id` and `client_secret` (`{ file = \"/path\" }` or `{ environment = \"NAME\" }`). Register the redirect URI that each connection's page shows at the provider. New environments begin with a Gmail connection when `GMAIL` is among the providers",
-        )],
+        settings: &[
+            set(
+                "apply",
+                Absent,
+                "file of connectors and connections (see [`keystead apply`](cli.md)) that is applied to the default environment at every start, before the server takes requests; a file that cannot be applied stops the start. Nothing is deleted",
+            ),
+            set(
+                "oauth_apps",
+                Value("[]"),
+                "OAuth apps of yours that connections of every environment may use instead of a client of their own (`use_platform_creds`), each written as a table `[[agentkit.oauth_apps]]` with `providers` (connector keys, such as `[\"GMAIL\", \"GOOGLEDRIVE\"]`), `client_id` and `client_secret` (`{ file = \"/path\" }` or `{ environment = \"NAME\" }`). Register the redirect URI that each connection's page shows at the provider. New environments begin with a Gmail connection when `GMAIL` is among the providers",
+            ),
+        ],
     },
     Section {
         name: "mail",

@@ -118,7 +118,7 @@ impl AgentKit {
 
 impl Connection {
     /// The connection as it is stored: without the operator's app.
-    pub(super) fn without_platform_app(&self) -> Self {
+    pub(crate) fn without_platform_app(&self) -> Self {
         let mut own = self.clone();
         if own.settings.platform_app {
             own.settings.client_id = None;

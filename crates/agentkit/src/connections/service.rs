@@ -157,6 +157,8 @@ impl AgentKit {
         change: impl Fn(&Connection) -> Result<ConnectionPatch> + Send + Sync,
     ) -> Result<Connection> {
         self.edit_connection(env, actor, id, "connection.updated", |connection, _| {
+            // The app of the installation is nothing that a change could keep.
+            *connection = connection.without_platform_app();
             let patch = change(connection)?;
             if let Some(name) = patch.key_id {
                 connection.key_id = checked_name(name)?;

@@ -16,6 +16,7 @@ mod concurrent_changes;
 mod connection_tests;
 mod connections;
 mod consenter;
+mod declared;
 mod direct_calls;
 mod fixture;
 mod forms;

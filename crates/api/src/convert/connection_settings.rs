@@ -227,18 +227,10 @@ fn change_oauth(
     sent: pb::OAuthConnectionConfig,
     written: Written<'_>,
 ) {
-    let before = settings.platform_app;
     if let Some(wanted) = sent.use_platform_creds {
         settings.platform_app = wanted.value;
     }
-    if before && !settings.platform_app {
-        // What was read is the app of the installation, which must not become the connection's.
-        settings.client_id = None;
-        secrets.client_secret = Some(Secret::new(String::new()));
-    }
-    if let Some(own) = secret(sent.client_secret) {
-        secrets.client_secret = Some(own);
-    }
+    secrets.client_secret = secret(sent.client_secret);
     secrets.developer_token = secret(sent.googleads_developer_token);
     for (stored, sent) in [
         (&mut settings.authorize_uri, sent.authorize_uri),

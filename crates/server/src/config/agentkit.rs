@@ -1,10 +1,10 @@
 //! Connectors and connections.
 
 use super::{Remark, rules::remark};
-use crate::secret_source::SecretSource;
+use crate::{declared, secret_source::SecretSource};
 use keystead_agentkit::{catalogue::Catalogue, providers::AuthKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Connectors and connections.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -13,6 +13,8 @@ pub(crate) struct AgentKit {
     /// OAuth apps that connections of every environment may use instead of their own.
     #[serde(default)]
     pub(crate) oauth_apps: Vec<OauthApp>,
+    /// File of connectors and connections that the default environment has after every start.
+    pub(crate) apply: Option<PathBuf>,
 }
 
 /// An OAuth app that the operator registered at a provider (AK-107).
@@ -34,6 +36,12 @@ impl AgentKit {
         self.check_apps(&Catalogue::embedded(), &mut |text| {
             found.push(remark("agentkit.oauth_apps", text));
         });
+        if let Some(path) = &self.apply
+            && let Err(error) = declared::read(path)
+        {
+            let text = format!("names a file that cannot be applied: {error:#}");
+            found.push(remark("agentkit.apply", text));
+        }
         found
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod client;
+pub(crate) mod declared;
 pub(crate) mod keys;
 pub(crate) mod user;
 

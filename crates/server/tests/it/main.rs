@@ -10,6 +10,7 @@
 mod backup;
 mod config;
 mod connect;
+mod declared;
 mod dev;
 mod limits;
 mod operator;

@@ -13,7 +13,7 @@ use std::{
 /// An installation on a folder, behind a configuration file.
 pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 impl Site {
