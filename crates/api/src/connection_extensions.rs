@@ -44,6 +44,20 @@ impl ConnectionExtensionService for ConnectionExtensions {
         }))
     }
 
+    async fn delete_connection_with_accounts(
+        &self,
+        request: Request<pb::DeleteConnectionWithAccountsRequest>,
+    ) -> Reply<pb::DeleteConnectionWithAccountsResponse> {
+        let (caller, message) = open(request)?;
+        // SECURITY: it takes the accounts of all users at once, so a person has to want it.
+        caller.require_member().map_err(failed)?;
+        let id = convert::id(&message.connection_id).map_err(failed)?;
+        let (env, actor) = (caller.env(), caller.actor());
+        let deleted = self.0.agentkit.force_delete_connection(env, &actor, id);
+        deleted.await.map_err(failed)?;
+        Ok(Response::new(pb::DeleteConnectionWithAccountsResponse {}))
+    }
+
     async fn list_platform_credentials(
         &self,
         request: Request<pb::ListPlatformCredentialsRequest>,

@@ -15,6 +15,7 @@ use keystead_proto::v1::{
     connections::{ConnectionType, GetEnvironmentConnectionRequest},
     providers::ListProvidersRequest,
 };
+use keystead_store::audit_records;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::Timestamp;
 use serde_json::json;
@@ -110,6 +111,33 @@ on_both_engines! {
         let (_, json) = world.rest("GET", "/api/v1/connected_accounts?page_size=20", &json!(null)).await;
         let row = json["connected_accounts"][0].as_object().unwrap();
         assert!(!row.contains_key("authorization_details") && !row.contains_key("api_config"), "{json}");
+    }
+
+    /// AK-119: whoever reads a credential is on record, by name and request; what shows none leaves none.
+    async fn reading_a_credential_is_audited(test: TestDb) {
+        let world = World::started(&test).await;
+        gmail(&world, "mail").await;
+        let account = created(&world, new("mail", "ada", tokens())).await;
+        let mut client = world.client(&world.home).accounts();
+        let mut member = world.member().await.accounts();
+        for _ in 0..2 {
+            client.get_connected_account_auth(named("mail", "ada")).await.unwrap();
+        }
+        member.get_connected_account_auth(named("mail", "ada")).await.unwrap();
+        client.get_connected_account_details(named("mail", "ada")).await.unwrap();
+        client.get_connected_account(by_id(&account.id)).await.unwrap();
+        client.list_connected_accounts(ListConnectedAccountsRequest::default()).await.unwrap();
+        assert!(client.get_connected_account_auth(named("mail", "bob")).await.is_err());
+
+        let env = world.home.site.environment.id;
+        let end = Timestamp::from_micros(i64::MAX);
+        let rows = audit_records::latest(&mut world.ctx.db.read(env), end, "~", 100).await.unwrap();
+        let read: Vec<_> = rows.iter().filter(|row| row.action == "connected_account.credential_read").collect();
+        let mut actors: Vec<&str> = read.iter().map(|row| row.actor.split('_').next().unwrap()).collect();
+        actors.sort_unstable();
+        assert_eq!(actors, ["mem", "skc", "skc"]);
+        assert!(read.iter().all(|row| row.target == account.id && !row.request_id.is_empty() && row.outcome == "success"));
+        assert!(!format!("{rows:?}").contains("s3cr3t"));
     }
 
     /// AK-202, quirk 9 and 25: an empty credential means that there is none yet.

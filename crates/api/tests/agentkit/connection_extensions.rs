@@ -5,8 +5,8 @@ use crate::{
 };
 use keystead_proto::{
     extensions::{
-        GetConnectionHealthRequest, ListMissingScopesRequest, ListPlatformCredentialsRequest,
-        TestConnectionRequest, TestConnectionResponse,
+        DeleteConnectionWithAccountsRequest, GetConnectionHealthRequest, ListMissingScopesRequest,
+        ListPlatformCredentialsRequest, TestConnectionRequest, TestConnectionResponse,
     },
     v1::{
         connected_accounts::ConnectorStatus,
@@ -88,6 +88,31 @@ on_both_engines! {
         for wrong in [String::new(), "x".repeat(101)] {
             assert_eq!(code(records.test_connection(test_of(&made.id, &wrong)).await), Code::InvalidArgument);
         }
+    }
+
+    /// AK-121: a member deletes a connection with its accounts; an API client does not, nor another environment.
+    async fn a_connection_is_deleted_with_its_accounts_by_members(test: TestDb) {
+        let world = World::started(&test).await;
+        let made = gmail(&world, "mail").await;
+        account(&world, "mail", "ada", token()).await;
+        let delete = |id: &str| DeleteConnectionWithAccountsRequest { connection_id: id.to_owned() };
+        let mut client = world.client(&world.home).connection_extensions();
+        assert_eq!(code(client.delete_connection_with_accounts(delete(&made.id)).await), Code::PermissionDenied);
+        let mut member = world.member().await.connection_extensions();
+        for wrong in ["conn_1", "nonsense"] {
+            assert_eq!(refused(member.delete_connection_with_accounts(delete(wrong)).await), "CONNECTION_NOT_FOUND");
+        }
+        let path = format!("/api/v1/connections/{}", made.id);
+        let (status, json) = world.rest("DELETE", &path, &json!(null)).await;
+        assert_eq!(status.as_u16(), 400, "without force it is kept: {json}");
+        member.delete_connection_with_accounts(delete(&made.id)).await.unwrap();
+        let (_, json) = world.rest("GET", &path, &json!(null)).await;
+        assert_eq!(json["connection"]["enabled"], false, "{json}");
+        assert_eq!(world.kit.work_off().await.unwrap(), 1);
+        let (status, _) = world.rest("GET", &path, &json!(null)).await;
+        assert_eq!(status.as_u16(), 404);
+        let (_, json) = world.rest("GET", "/api/v1/connected_accounts?page_size=20", &json!(null)).await;
+        assert_eq!(json["connected_accounts"].as_array().map_or(0, Vec::len), 0, "{json}");
     }
 
     /// Part of AK-107: without apps of the installation none is named and none is taken.

@@ -139,6 +139,9 @@ fn toast(done: &str) -> Option<&'static str> {
             "Connection created, but without the permissions you chose. Enter them below."
         }
         "connection-deleted" => "Connection deleted",
+        "connection-deleting" => {
+            "The connection is switched off and being deleted with its accounts"
+        }
         "connection-disabled" => "Connection disabled",
         "connection-enabled" => "Connection enabled",
         "connector-copied" => "Connector copied",

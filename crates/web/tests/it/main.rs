@@ -14,6 +14,7 @@ mod browser;
 mod dashboard;
 mod direct_calls;
 mod flow;
+mod force_delete;
 mod hosted;
 mod login;
 mod markup;

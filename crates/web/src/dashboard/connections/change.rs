@@ -9,9 +9,11 @@ use crate::{
         words,
     },
     render::html,
+    view::{Field, Kind},
 };
 use axum::extract::Path;
 use http::StatusCode;
+use keystead_proto::extensions::DeleteConnectionWithAccountsRequest;
 use keystead_proto::v1::connections::{
     DeleteEnvironmentConnectionRequest, ToggleConnectionResponse,
     ToggleEnvironmentConnectionRequest,
@@ -86,16 +88,25 @@ fn succeeded(answer: ToggleConnectionResponse) -> Result<(), Trouble> {
 
 pub(super) async fn ask_delete(desk: Desk, Path((_, id)): Path<(String, String)>) -> Answer {
     let connection = find(&desk, &id).await?;
-    let accounts = match detail::accounts(&desk, &connection).await {
+    let number = detail::accounts(&desk, &connection).await;
+    let counted = words::count(
+        number.unwrap_or_default(),
+        "connected account",
+        "connected accounts",
+    );
+    let accounts = match number {
         Some(0) => "It has no connected accounts.".to_owned(),
-        Some(number) => format!(
-            "It still has {}. Delete them first: until then the server refuses.",
-            words::count(number, "connected account", "connected accounts")
-        ),
+        Some(_) => format!("It still has {counted}. It is deleted only together with them."),
         None => "It must have no connected accounts.".to_owned(),
     };
     let mut form = desk.form(&format!("/connections/{id}/delete"), "Delete connection");
     form.danger = true;
+    if number.is_some_and(|number| number > 0) {
+        form = form.field(
+            Field::new("with_accounts", &format!("Delete its {counted} too"), Kind::Check)
+                .hint("Their users lose access at once. At services that take it, the access is revoked there too."),
+        );
+    }
     form.cancel = desk.path(&format!("/connections/{id}"));
     let title = format!("Delete the connection {}?", name(&connection));
     let consequences = [
@@ -116,6 +127,12 @@ pub(super) async fn delete(
 ) -> Answer {
     if let Some(again) = desk.unconfirmed(&sent, &format!("/connections/{id}/delete")) {
         return Ok(again);
+    }
+    if sent.has("with_accounts") {
+        let request = DeleteConnectionWithAccountsRequest { connection_id: id };
+        let mut client = desk.rpc.connection_extensions();
+        client.delete_connection_with_accounts(request).await?;
+        return Ok(desk.done("/connections", "connection-deleting"));
     }
     let request = DeleteEnvironmentConnectionRequest { connection_id: id };
     desk.rpc

@@ -1,8 +1,9 @@
 use super::Handler;
 use keystead_proto::extensions::{
-    AccountTally, GetConnectionHealthRequest, GetConnectionHealthResponse,
-    ListPlatformCredentialsRequest, ListPlatformCredentialsResponse, TestConnectionRequest,
-    TestConnectionResponse, connection_extension_service_server::ConnectionExtensionService,
+    AccountTally, DeleteConnectionWithAccountsRequest, DeleteConnectionWithAccountsResponse,
+    GetConnectionHealthRequest, GetConnectionHealthResponse, ListPlatformCredentialsRequest,
+    ListPlatformCredentialsResponse, TestConnectionRequest, TestConnectionResponse,
+    connection_extension_service_server::ConnectionExtensionService,
 };
 use tonic::{Request, Response, Status};
 
@@ -59,6 +60,17 @@ impl ConnectionExtensionService for Handler {
             link,
             expiry: None,
         }))
+    }
+
+    async fn delete_connection_with_accounts(
+        &self,
+        request: Request<DeleteConnectionWithAccountsRequest>,
+    ) -> Result<Response<DeleteConnectionWithAccountsResponse>, Status> {
+        self.write(&request)?;
+        let id = request.into_inner().connection_id;
+        let mut known = self.0.connections.lock().unwrap();
+        known.retain(|connection| connection.id != id);
+        Ok(Response::new(DeleteConnectionWithAccountsResponse {}))
     }
 
     async fn list_platform_credentials(
