@@ -27,6 +27,7 @@
 mod aead;
 mod cursor;
 mod data_key;
+mod digest;
 mod keyring;
 mod root_key;
 mod signing_key;
@@ -36,6 +37,7 @@ mod token;
 pub use aead::{OpenError, SealError};
 pub use cursor::{CursorKey, CursorScope, InvalidCursor};
 pub use data_key::DataKey;
+pub use digest::sha256;
 pub use keyring::{Keyring, KeyringError, Place};
 pub use root_key::{RootKey, RootKeyError};
 pub use signing_key::SigningKey;

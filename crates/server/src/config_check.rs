@@ -3,9 +3,10 @@
 use crate::{
     cli::ConfigArgs,
     config::{self, Config},
-    database, private_file, tell,
+    database, packs, private_file, tell,
 };
 use anyhow::{Context, Result};
+use keystead_agentkit::catalogue::Catalogue;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -27,6 +28,13 @@ fn check(args: &ConfigArgs) -> Result<()> {
     if let Some(found) = transport {
         let text = database::transport_text(found);
         tell::line(format!("connection to PostgreSQL: {text}"));
+    }
+    if let Some(folder) = &config.agentkit.connector_packs {
+        let loaded = packs::load(&mut Catalogue::embedded(), folder);
+        tell::line(format!("connector packs: {}", loaded.taken.join(", ")));
+        for pack in loaded.left_out {
+            tell::line(format!("warning: connector pack left out: {pack}"));
+        }
     }
     for remark in config::warnings(&config) {
         tell::line(format!("warning: {} {}", remark.setting, remark.text));

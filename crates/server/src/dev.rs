@@ -85,7 +85,11 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let base_url = BaseUrl::parse(&format!("https://localhost:{port}"))?;
     let url = base_url.to_string();
 
-    let prepared = wiring::prepare(outbound(&tls)?, Some(sandbox_connector::provider(&url)?));
+    let prepared = wiring::prepare(
+        outbound(&tls)?,
+        None,
+        Some(sandbox_connector::provider(&url)?),
+    );
     let opened = database::open_alone(&database).await?;
     let installation =
         installation::open(opened.db.clone(), root_key, base_url, true, first_start()).await?;

@@ -21,6 +21,7 @@ mod logging;
 mod mail;
 mod migrate;
 mod operator;
+mod packs;
 mod private_file;
 pub mod reference;
 mod root_key;

@@ -42,7 +42,11 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let root_key = root_key::load(&config.root_key)?;
     let base_url = BaseUrl::parse(&config.server.public_url)?;
     let url = base_url.to_string();
-    let prepared = wiring::prepare(outbound(&config)?, None);
+    let prepared = wiring::prepare(
+        outbound(&config)?,
+        config.agentkit.connector_packs.clone(),
+        None,
+    );
     let certificate = certificate(&config).await?;
 
     let mut registry = Registry::default();

@@ -163,6 +163,11 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "file of connectors and connections (see [`keystead apply`](cli.md)) that is applied to the default environment at every start, before the server takes requests; a file that cannot be applied stops the start. Nothing is deleted",
             ),
             set(
+                "connector_packs",
+                Absent,
+                "folder of connector packs that are added to the built-in ones or replace those of the same key: `<slug>/connector.yaml` as in the source, and at the top a file `SHA256SUMS` (`sha256sum */connector.yaml > SHA256SUMS`). A pack that is not listed, does not fit its sum or is not well-formed is left out with a line in the log, and never stops the server. Read at start",
+            ),
+            set(
                 "oauth_apps",
                 Value("[]"),
                 "OAuth apps of yours that connections of every environment may use instead of a client of their own (`use_platform_creds`), each written as a table `[[agentkit.oauth_apps]]` with `providers` (connector keys, such as `[\"GMAIL\", \"GOOGLEDRIVE\"]`), `client_id` and `client_secret` (`{ file = \"/path\" }` or `{ environment = \"NAME\" }`). Register the redirect URI that each connection's page shows at the provider. New environments begin with a Gmail connection when `GMAIL` is among the providers",

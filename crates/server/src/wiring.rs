@@ -3,7 +3,7 @@
 use crate::{
     adapters::{ConnectLimits, HostedConnect, LoginLimits, MemberLogin},
     config::Limits,
-    routes,
+    packs, routes,
 };
 use anyhow::{Context as _, Result};
 use keystead_agentkit::{
@@ -18,7 +18,11 @@ use keystead_net::{
     mail::{Mailbox, Mailer},
 };
 use keystead_types::Rng;
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::task::JoinHandle;
 
 /// What an installation is made of.
@@ -44,11 +48,15 @@ pub(crate) struct Prepared {
 }
 
 /// Makes it on other threads, while the database is opened on this one.
-pub(crate) fn prepare(outbound: Outbound, more: Option<Provider>) -> JoinHandle<Result<Prepared>> {
+pub(crate) fn prepare(
+    outbound: Outbound,
+    packs: Option<PathBuf>,
+    more: Option<Provider>,
+) -> JoinHandle<Result<Prepared>> {
     // The first random number costs tens of milliseconds: the library measures timing noise.
     tokio::task::spawn_blocking(|| SystemRng.fill(&mut [0]));
     tokio::task::spawn_blocking(move || {
-        let embedded = Catalogue::embedded();
+        let embedded = catalogue(packs.as_deref());
         Ok(Prepared {
             rules: ContractRules::load().context("read the contract")?,
             catalogue: match more {
@@ -58,6 +66,19 @@ pub(crate) fn prepare(outbound: Outbound, more: Option<Provider>) -> JoinHandle<
             http: GuardedClient::new(outbound).context("set up outbound requests")?,
         })
     })
+}
+
+/// The built-in connectors, and those of a folder over them.
+pub(crate) fn catalogue(packs: Option<&Path>) -> Catalogue {
+    let mut catalogue = Catalogue::embedded();
+    if let Some(folder) = packs {
+        let loaded = packs::load(&mut catalogue, folder);
+        for pack in &loaded.left_out {
+            tracing::error!(folder = %folder.display(), pack, "connector pack left out");
+        }
+        tracing::info!(folder = %folder.display(), connectors = ?loaded.taken, "connector packs read");
+    }
+    catalogue
 }
 
 /// The assembled product.

@@ -1,6 +1,9 @@
 //! The built-in connectors: data embedded in the binary (AK-001, AK-003).
 
+mod check;
 mod pack;
+
+pub use check::PackError;
 
 use crate::providers::Provider;
 use pack::Pack;
@@ -22,15 +25,29 @@ impl Catalogue {
         let mut by_key = BTreeMap::new();
         for value in values {
             let key = value.get("key").map(ToString::to_string);
-            match serde_json::from_value::<Pack>(value) {
-                Ok(pack) => {
-                    let provider = pack.into_provider();
+            match provider_of(value) {
+                Ok(provider) => {
                     by_key.insert(provider.identifier.clone(), Arc::new(provider));
                 }
                 Err(error) => tracing::error!(?key, %error, "connector pack left out"),
             }
         }
         Self { by_key }
+    }
+
+    /// Adds a pack, or puts it in the place of the one of the same key; gives the key (AK-003).
+    ///
+    /// # Errors
+    /// [`PackError`] says what is wrong with it; the catalogue is then as before.
+    pub fn put_pack(&mut self, pack: serde_json::Value) -> Result<String, PackError> {
+        let provider = provider_of(pack)?;
+        let key = provider.identifier.clone();
+        let mut others = self.by_key.values();
+        if others.any(|other| other.identifier != key && other.slug == provider.slug) {
+            return Err(PackError::Slug(provider.slug));
+        }
+        self.by_key.insert(key.clone(), Arc::new(provider));
+        Ok(key)
     }
 
     /// Adds or replaces a connector; used for the development provider.
@@ -58,6 +75,13 @@ impl Catalogue {
     }
 }
 
+/// Reads and checks a pack.
+fn provider_of(pack: serde_json::Value) -> Result<Provider, PackError> {
+    let provider = serde_json::from_value::<Pack>(pack)?.into_provider();
+    check::check(&provider)?;
+    Ok(provider)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +93,7 @@ mod tests {
         let packs: Vec<serde_json::Value> = serde_json::from_str(EMBEDDED).unwrap();
         for pack in packs.clone() {
             let name = pack["key"].clone();
-            serde_json::from_value::<Pack>(pack).unwrap_or_else(|error| panic!("{name}: {error}"));
+            provider_of(pack).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
         let catalogue = Catalogue::embedded();
         assert_eq!(packs.len(), 85);
@@ -80,6 +104,59 @@ mod tests {
             assert!(!provider.categories.is_empty(), "{key}");
             assert!(provider.proxy_url.starts_with("https://"), "{key}");
             assert!(!provider.auth_patterns.is_empty(), "{key}");
+        }
+    }
+
+    fn box_pack() -> serde_json::Value {
+        let packs: Vec<serde_json::Value> = serde_json::from_str(EMBEDDED).unwrap();
+        packs.into_iter().find(|pack| pack["key"] == "BOX").unwrap()
+    }
+
+    /// Part of AK-003
+    #[test]
+    fn a_pack_takes_the_place_of_another_one() {
+        let mut catalogue = Catalogue::embedded();
+        let mut pack = box_pack();
+        pack["description"] = "Newer".into();
+        assert_eq!(catalogue.put_pack(pack.clone()).unwrap(), "BOX");
+        assert_eq!(catalogue.find("BOX").unwrap().description, "Newer");
+        assert_eq!(catalogue.all().len(), 85);
+        pack["key"] = "BOX_EU".into();
+        let taken = catalogue.put_pack(pack.clone()).unwrap_err();
+        assert!(matches!(taken, PackError::Slug(_)), "{taken}");
+        pack["slug"] = "box_eu".into();
+        assert_eq!(catalogue.put_pack(pack).unwrap(), "BOX_EU");
+        assert_eq!(catalogue.all().len(), 86);
+    }
+
+    /// Part of AK-003, part of AK-471: what could send a credential astray is no connector.
+    #[test]
+    fn a_bad_pack_changes_nothing() {
+        let bad: [(&str, serde_json::Value); 9] = [
+            ("/no_such_key", 1.into()),
+            ("/key", "box".into()),
+            ("/key", "BOX:1".into()),
+            ("/slug", "../box".into()),
+            ("/name", "".into()),
+            ("/base_url", "http://api.box.com".into()),
+            ("/base_url", "https://{{domain}}/api".into()),
+            ("/auth", serde_json::json!([])),
+            ("/auth/0/oauth/token_url", "http://api.box.com/token".into()),
+        ];
+        for (at, value) in bad {
+            let mut pack = box_pack();
+            if at == "/base_url" {
+                pack["allowed_domains"] = serde_json::json!([]);
+            }
+            match pack.pointer_mut(at) {
+                Some(place) => *place = value.clone(),
+                None => pack[at.trim_start_matches('/')] = value.clone(),
+            }
+            let mut catalogue = Catalogue::embedded();
+            let before = catalogue.find("BOX").unwrap().clone();
+            assert!(catalogue.put_pack(pack).is_err(), "{at} = {value}");
+            assert_eq!(catalogue.find("BOX"), Some(&before), "{at} = {value}");
+            assert_eq!(catalogue.all().len(), 85);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Connectors and connections.
 
 use super::{Remark, rules::remark};
-use crate::{declared, secret_source::SecretSource};
+use crate::{declared, packs, secret_source::SecretSource};
 use keystead_agentkit::{catalogue::Catalogue, providers::AuthKind};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, path::PathBuf};
@@ -13,6 +13,8 @@ pub(crate) struct AgentKit {
     /// OAuth apps that connections of every environment may use instead of their own.
     #[serde(default)]
     pub(crate) oauth_apps: Vec<OauthApp>,
+    /// Folder of connector packs, over those that are built in.
+    pub(crate) connector_packs: Option<PathBuf>,
     /// File of connectors and connections that the default environment has after every start.
     pub(crate) apply: Option<PathBuf>,
 }
@@ -33,7 +35,11 @@ impl AgentKit {
     /// Rules that are broken.
     pub(super) fn broken(&self) -> Vec<Remark> {
         let mut found = Vec::new();
-        self.check_apps(&Catalogue::embedded(), &mut |text| {
+        let mut catalogue = Catalogue::embedded();
+        if let Some(folder) = &self.connector_packs {
+            packs::load(&mut catalogue, folder);
+        }
+        self.check_apps(&catalogue, &mut |text| {
             found.push(remark("agentkit.oauth_apps", text));
         });
         if let Some(path) = &self.apply

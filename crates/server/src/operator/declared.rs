@@ -1,11 +1,10 @@
 //! `keystead plan` and `keystead apply`: connectors and connections from a file (AK-122).
 
 use super::{actor, environment, with};
-use crate::{cli::DeclaredArgs, config, declared, serve, tell};
+use crate::{cli::DeclaredArgs, config, declared, serve, tell, wiring};
 use anyhow::{Context as _, Result};
 use keystead_agentkit::{
     AgentKit,
-    catalogue::Catalogue,
     declared::{Plan, Undeclared},
 };
 use keystead_crypto::{SystemRng, random_token};
@@ -69,13 +68,13 @@ async fn on_environment(
     let config = config::load(args.scope.config.config.as_deref())?;
     let apps = serve::platform_apps(&config)?;
     let http = GuardedClient::new(serve::outbound(&config)?).context("set up outbound requests")?;
+    let catalogue = wiring::catalogue(config.agentkit.connector_packs.as_deref());
     with(&args.scope.config, async |ctx: &Context| {
         let env = environment(ctx, args.scope.environment.as_deref())
             .await?
             .id;
         let holder = random_token(&SystemRng, "tool_", 16).expose().clone();
-        let kit = AgentKit::new(ctx.clone(), http, Catalogue::embedded(), holder)
-            .with_platform_apps(apps);
+        let kit = AgentKit::new(ctx.clone(), http, catalogue, holder).with_platform_apps(apps);
         work(&kit, env).await
     })
     .await
