@@ -102,6 +102,22 @@ pub(crate) async fn status_change(
     emit(tx, ctx, "connected_account.status_updated", account, data).await
 }
 
+/// What an event is called for people.
+fn title(kind: &str) -> &'static str {
+    match kind {
+        "connected_account.created" => "Connected account created",
+        "connected_account.updated" => "Connected account updated",
+        "connected_account.status_updated" => "Connected account status updated",
+        "connected_account.deleted" => "Connected account deleted",
+        "connected_account.magic_link_generated" => "Connected account link generated",
+        "connected_account.oauth_succeeded" => "Connected account authorized",
+        "connected_account.oauth_tokens_fetched" => "Connected account tokens fetched",
+        "connected_account.token_refresh_succeeded" => "Connected account tokens refreshed",
+        "connected_account.token_refresh_failed" => "Connected account tokens not refreshed",
+        _ => "Connected account changed",
+    }
+}
+
 fn data(account: &Account, connection: &Connection) -> Map<String, Value> {
     let mut data = Map::new();
     data.insert("id".to_owned(), json!(account.id.to_string()));
@@ -136,7 +152,7 @@ async fn emit(
         kind,
         object: "ConnectedAccount",
         organization_id: account.organization_id.parse().ok(),
-        display_name: None,
+        display_name: Some(title(kind)),
         data: Value::Object(data),
         at: ctx.clock.now(),
     };

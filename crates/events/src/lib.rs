@@ -39,5 +39,5 @@ mod emit;
 mod verify;
 
 pub use audit::{AuditRecord, Outcome, audit};
-pub use emit::{NewEvent, emit};
+pub use emit::{Envelope, NewEvent, emit};
 pub use verify::{ChainFault, Verified, VerifyError, verify};

@@ -58,6 +58,17 @@ impl Timestamp {
         Self::from_micros(self.0.saturating_sub(micros(by)))
     }
 
+    /// RFC 3339 with nine fraction digits, as events carry it.
+    #[must_use]
+    pub fn to_rfc3339_nanos(self) -> String {
+        let text = self.to_string();
+        let Some(whole) = text.strip_suffix('Z') else {
+            return text;
+        };
+        let (seconds, fraction) = whole.split_once('.').unwrap_or((whole, ""));
+        format!("{seconds}.{fraction:0<9}Z")
+    }
+
     /// Time from `earlier` to `self`; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -87,6 +98,9 @@ mod tests {
     fn shows_rfc_3339() {
         let moment = Timestamp::from_micros(1_700_000_000_250_000);
         assert_eq!(moment.to_string(), "2023-11-14T22:13:20.25Z");
+        assert_eq!(moment.to_rfc3339_nanos(), "2023-11-14T22:13:20.250000000Z");
+        let whole = Timestamp::from_secs(1_700_000_000);
+        assert_eq!(whole.to_rfc3339_nanos(), "2023-11-14T22:13:20.000000000Z");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod connections;
 mod consenter;
 mod declared;
 mod direct_calls;
+mod events;
 mod fixture;
 mod forms;
 mod granted_scopes;

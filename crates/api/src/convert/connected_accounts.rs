@@ -358,4 +358,27 @@ mod tests {
         };
         assert_eq!(json!(update(message).api_config), config);
     }
+
+    /// AK-621: events say `authorization_type` in the words of the contract.
+    #[test]
+    fn events_and_the_contract_have_the_same_words() {
+        for kind in [
+            AuthKind::Oauth,
+            AuthKind::Basic,
+            AuthKind::Bearer,
+            AuthKind::ApiKey,
+            AuthKind::OauthM2m,
+            AuthKind::TrelloOauth1,
+            AuthKind::GoogleDwd,
+            AuthKind::TrustedIdp,
+            AuthKind::SmartFhir,
+            AuthKind::NoAuth,
+            AuthKind::ServiceAccount,
+            AuthKind::KeyPair,
+            AuthKind::CustomJwt,
+        ] {
+            let word = pb::ConnectorType::from_str_name(kind.credential_type());
+            assert_eq!(word.map(i32::from), Some(credential_kind(kind)), "{kind:?}");
+        }
+    }
 }

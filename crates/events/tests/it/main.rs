@@ -7,7 +7,7 @@
 )]
 
 use keystead_events::{
-    AuditRecord, ChainFault, NewEvent, Outcome, VerifyError, audit, emit, verify,
+    AuditRecord, ChainFault, Envelope, NewEvent, Outcome, VerifyError, audit, emit, verify,
 };
 use keystead_store::{audit_records, events};
 use keystead_testkit::{
@@ -80,10 +80,11 @@ on_both_engines! {
         assert!(events::pending(&mut test.db.read_admin(), 10).await.unwrap().is_empty());
 
         let mut tx = test.db.begin(env).await.unwrap();
-        emit(&mut tx, &event).await.unwrap();
+        let emitted = emit(&mut tx, &event).await.unwrap();
         tx.commit().await.unwrap();
         let pending = events::pending(&mut test.db.read_admin(), 10).await.unwrap();
         assert_eq!(pending.len(), 1);
+        assert_eq!(Envelope::of(&pending[0]), emitted, "what is stored is what will be sent");
         assert_eq!((pending[0].id, pending[0].environment, &pending[0].data), (event.id, env, &event.data));
         let latest = events::latest(&mut test.db.read(env), NOW, "~", 10).await.unwrap();
         assert_eq!(latest, pending);
@@ -94,6 +95,36 @@ on_both_engines! {
             tx.commit().await.unwrap();
         }
         assert!(events::pending(&mut test.db.read_admin(), 10).await.unwrap().is_empty());
+    }
+
+    /// Part of AK-620, part of DR-260: the form of an event, to the letter; what is unknown is left out.
+    async fn an_event_has_its_envelope(test: TestDb) {
+        let env = test.environment().await;
+        let organization: OrganizationId = next_id();
+        let event = NewEvent {
+            id: next_id(),
+            kind: "connected_account.created",
+            object: "ConnectedAccount",
+            organization_id: Some(organization),
+            display_name: Some("Connected account created"),
+            data: json!({ "id": "ca_1" }),
+            at: Timestamp::from_micros(1_700_000_000_250_000),
+        };
+        let mut tx = test.db.begin(env).await.unwrap();
+        let full = emit(&mut tx, &event).await.unwrap();
+        let bare = NewEvent { id: next_id(), organization_id: None, display_name: None, ..event.clone() };
+        let bare = emit(&mut tx, &bare).await.unwrap();
+        tx.commit().await.unwrap();
+        let id = event.id.to_string();
+        assert!(id.starts_with("evt_"));
+        assert_eq!(serde_json::to_value(&full).unwrap(), json!({
+            "spec_version": "1", "id": id, "type": "connected_account.created", "object": "ConnectedAccount",
+            "occurred_at": "2023-11-14T22:13:20.250000000Z", "environment_id": env.to_string(),
+            "organization_id": organization.to_string(), "display_name": "Connected account created",
+            "data": { "id": "ca_1" },
+        }));
+        let bare = serde_json::to_value(&bare).unwrap();
+        assert!(bare.get("organization_id").is_none() && bare.get("display_name").is_none(), "{bare}");
     }
 
     async fn concurrent_writers_make_whole_chains_and_other_environments_are_apart(test: TestDb) {
