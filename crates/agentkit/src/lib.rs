@@ -30,7 +30,7 @@ use keystead_net::GuardedClient;
 use keystead_types::EnvironmentId;
 use links::LinkRate;
 use proxy::{CallLog, Limiters, Snapshots};
-use std::{num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 use vault::Flights;
 
 /// Everything AgentKit needs. Cheap to clone.
@@ -40,6 +40,8 @@ pub struct AgentKit(Arc<Inner>);
 struct Inner {
     ctx: Context,
     http: GuardedClient,
+    /// Clients of connectors that may reach more than the others, by connector key.
+    wider: BTreeMap<String, GuardedClient>,
     catalogue: Catalogue,
     /// Names this process in refresh leases.
     holder: String,
@@ -62,6 +64,7 @@ impl AgentKit {
         Self(Arc::new(Inner {
             ctx,
             http,
+            wider: BTreeMap::new(),
             catalogue,
             holder,
             flights: Flights::default(),
@@ -94,6 +97,16 @@ impl AgentKit {
         self
     }
 
+    /// Clients for connectors that may reach more than the others, by connector key (AK-470). Only
+    /// before the first clone.
+    #[must_use]
+    pub fn with_wider_clients(mut self, clients: BTreeMap<String, GuardedClient>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.wider = clients;
+        }
+        self
+    }
+
     /// The connectors built into this server.
     pub fn catalogue(&self) -> &Catalogue {
         &self.0.catalogue
@@ -106,6 +119,14 @@ impl AgentKit {
 
     pub(crate) fn http(&self) -> &GuardedClient {
         &self.0.http
+    }
+
+    /// The client for what goes to the provider of a connector.
+    ///
+    /// SECURITY: each has connections of its own, so what was opened for one connector is never used
+    /// for another.
+    pub(crate) fn http_of(&self, provider_key: &str) -> &GuardedClient {
+        self.0.wider.get(provider_key).unwrap_or(&self.0.http)
     }
 
     pub(crate) fn holder(&self) -> &str {

@@ -25,7 +25,7 @@ use keystead_store::{DatabaseConfig, Synchronous};
 use keystead_types::Secret;
 use prometheus_client::registry::Registry;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
@@ -87,6 +87,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
 
     let prepared = wiring::prepare(
         outbound(&tls)?,
+        BTreeMap::new(),
         None,
         Some(sandbox_connector::provider(&url)?),
     );

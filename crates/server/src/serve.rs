@@ -20,7 +20,7 @@ use keystead_gateway::{
     listener::{Listener, Settings, proxy::TrustedProxies, tls::Certificate},
 };
 use keystead_identity::{Actor, BaseUrl, FirstStart, environments::EnvironmentKind};
-use keystead_net::{Policy, certificates_from_pem};
+use keystead_net::certificates_from_pem;
 use keystead_store::installation as rows;
 use prometheus_client::registry::Registry;
 use std::{fs, num::NonZeroU32, sync::Arc, time::Duration};
@@ -44,6 +44,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<()> {
     let url = base_url.to_string();
     let prepared = wiring::prepare(
         outbound(&config)?,
+        config.outbound.wider_policies()?,
         config.agentkit.connector_packs.clone(),
         None,
     );
@@ -207,13 +208,8 @@ pub(crate) fn outbound(config: &Config) -> Result<keystead_net::Settings> {
         let found = certificates_from_pem(&pem);
         extra_roots.extend(found.with_context(|| format!("read {}", path.display()))?);
     }
-    let hosts = outbound.allowed_hosts.iter().map(|host| host.parse());
     Ok(keystead_net::Settings {
-        policy: Policy {
-            allow_http: false,
-            allowed: outbound.allowed_networks.clone(),
-            allowed_hosts: hosts.collect::<Result<_, _>>()?,
-        },
+        policy: outbound.policy()?,
         extra_roots,
         egress: outbound.egress()?,
         ..keystead_net::Settings::default()

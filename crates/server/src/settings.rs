@@ -147,6 +147,11 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "send names to the proxy, for networks where the server cannot resolve them or the proxy decides by name. The server then judges only addresses that are written as such, and refuses names that only a local network has (`localhost`, names without a dot, `.internal`, `.local`, `.lan`, `.intranet`, `.home.arpa`) unless `allowed_hosts` has them: **the proxy must refuse names that lead to private addresses**",
             ),
             set(
+                "connectors",
+                Value("[]"),
+                "what single connectors may reach besides, such as an API inside your network, each written as a table `[[outbound.connectors]]` with `connector` (its key, such as `GITLAB`, or the identifier of a custom one), `allowed_networks` and `allowed_hosts`. Whoever may change a custom connector may then let it call anything there",
+            ),
+            set(
                 "source_addresses",
                 Value("[]"),
                 "addresses of this machine that connections leave from, one IPv4 and one IPv6 at most, where providers or a firewall know you by them. With one of a single family only that family is used",

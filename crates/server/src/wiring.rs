@@ -14,11 +14,12 @@ use keystead_crypto::SystemRng;
 use keystead_gateway::{Endpoints, Gateway, Metrics, Pipeline, Wiring, validate::ContractRules};
 use keystead_identity::Context;
 use keystead_net::{
-    GuardedClient, Settings as Outbound,
+    GuardedClient, Policy, Settings as Outbound, SetupError,
     mail::{Mailbox, Mailer},
 };
 use keystead_types::Rng;
 use std::{
+    collections::BTreeMap,
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
 /// What takes time to make and needs no database.
 pub(crate) struct Prepared {
     http: GuardedClient,
+    wider: BTreeMap<String, GuardedClient>,
     catalogue: Catalogue,
     rules: ContractRules,
 }
@@ -50,6 +52,7 @@ pub(crate) struct Prepared {
 /// Makes it on other threads, while the database is opened on this one.
 pub(crate) fn prepare(
     outbound: Outbound,
+    wider: BTreeMap<String, Policy>,
     packs: Option<PathBuf>,
     more: Option<Provider>,
 ) -> JoinHandle<Result<Prepared>> {
@@ -57,15 +60,27 @@ pub(crate) fn prepare(
     tokio::task::spawn_blocking(|| SystemRng.fill(&mut [0]));
     tokio::task::spawn_blocking(move || {
         let embedded = catalogue(packs.as_deref());
+        let http = GuardedClient::new(outbound).context("set up outbound requests")?;
         Ok(Prepared {
             rules: ContractRules::load().context("read the contract")?,
             catalogue: match more {
                 Some(provider) => embedded.with(provider),
                 None => embedded,
             },
-            http: GuardedClient::new(outbound).context("set up outbound requests")?,
+            wider: clients(&http, wider).context("set up outbound requests")?,
+            http,
         })
     })
+}
+
+fn clients(
+    http: &GuardedClient,
+    wider: BTreeMap<String, Policy>,
+) -> Result<BTreeMap<String, GuardedClient>, SetupError> {
+    let made = wider
+        .into_iter()
+        .map(|(key, policy)| Ok((key, http.with_policy(policy)?)));
+    made.collect()
 }
 
 /// The built-in connectors, and those of a folder over them.
@@ -105,12 +120,14 @@ pub(crate) fn assemble(parts: Parts) -> Result<App> {
     let authorizer = Authorizer::new(ctx.clone());
     let Prepared {
         http,
+        wider,
         catalogue,
         rules,
     } = prepared;
     let agentkit = AgentKit::new(ctx.clone(), http, catalogue, holder)
         .with_link_rate(NonZeroU32::new(limits.links_per_minute))
-        .with_platform_apps(platform_apps);
+        .with_platform_apps(platform_apps)
+        .with_wider_clients(wider);
 
     let services = keystead_api::routes(keystead_api::App {
         ctx: ctx.clone(),

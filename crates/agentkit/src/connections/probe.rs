@@ -65,7 +65,7 @@ impl AgentKit {
         let pattern = provider.pattern(connection.kind);
         let fixed = |uri: &&str| !uri.contains("{{");
         if let Some(authorize) = connection.authorize_uri(pattern).filter(fixed)
-            && let Some(why) = self.unreachable(authorize).await
+            && let Some(why) = self.unreachable(connection, authorize).await
         {
             return Ok(Some(Fault::unreachable("authorize_uri", &why)));
         }
@@ -77,6 +77,7 @@ impl AgentKit {
         let code = random_token(&*self.ctx().rng, "", 32);
         let call = TokenCall {
             client: Some(&client),
+            provider: &connection.provider_key,
             endpoint: token,
             grant: Grant::AuthorizationCode {
                 code: &code,
@@ -104,13 +105,14 @@ impl AgentKit {
     }
 
     /// Whatever the answer says, there is one.
-    async fn unreachable(&self, endpoint: &str) -> Option<FetchError> {
+    async fn unreachable(&self, connection: &Connection, endpoint: &str) -> Option<FetchError> {
         let request = Request::get(endpoint).body(Bytes::new()).ok()?;
         let limits = Limits {
             timeout: PATIENCE,
             ..Limits::DOCUMENT
         };
-        match self.http().fetch_within(request, limits).await {
+        let http = self.http_of(&connection.provider_key);
+        match http.fetch_within(request, limits).await {
             Ok(_) | Err(FetchError::TooLarge { .. }) => None,
             Err(why) => Some(why),
         }

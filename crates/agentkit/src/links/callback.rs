@@ -314,6 +314,7 @@ impl AgentKit {
         };
         let call = TokenCall {
             client: Some(&secrets.client),
+            provider: &grounds.provider.identifier,
             endpoint: &secrets.client.token_uri,
             grant: Grant::AuthorizationCode {
                 code,

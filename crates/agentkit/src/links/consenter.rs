@@ -102,7 +102,8 @@ impl AgentKit {
             timeout: left,
             ..Limits::DOCUMENT
         };
-        match self.http().fetch_within(request, limits).await {
+        let http = self.http_of(&grounds.provider.identifier);
+        match http.fetch_within(request, limits).await {
             Ok(response) if response.status().is_success() => {
                 ProviderAccount::of(&serde_json::from_slice(response.body()).ok()?)
             }

@@ -75,7 +75,8 @@ impl AgentKit {
         let request = Request::post(endpoint)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
-        let (Ok(request), http, id) = (request, self.http().clone(), grounds.account.id) else {
+        let http = self.http_of(&grounds.provider.identifier);
+        let (Ok(request), http, id) = (request, http.clone(), grounds.account.id) else {
             return;
         };
         tokio::spawn(async move {

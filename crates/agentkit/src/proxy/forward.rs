@@ -203,7 +203,8 @@ impl AgentKit {
             ProxyBody::Streamed(body) => {
                 let mut request = outgoing.request(&fresh, body)?;
                 self.sign(&fresh, &mut request, None)?;
-                let response = self.http().stream(request, outgoing.limits()).await?;
+                let http = self.http_of(&fresh.provider.identifier);
+                let response = http.stream(request, outgoing.limits()).await?;
                 if response.status() == StatusCode::UNAUTHORIZED && fresh.is_refreshable() {
                     // The body is gone, so this answer stands; the next call has a new token.
                     self.refresh_after_401(&fresh).await;
@@ -229,7 +230,8 @@ impl AgentKit {
         loop {
             let mut request = outgoing.request(&grounds, RequestBody::from(body.clone()))?;
             self.sign(&grounds, &mut request, Some(&body))?;
-            let result = self.http().stream(request, outgoing.limits()).await;
+            let http = self.http_of(&grounds.provider.identifier);
+            let result = http.stream(request, outgoing.limits()).await;
             let refused =
                 matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
             if refused && !refreshed && grounds.is_refreshable() {

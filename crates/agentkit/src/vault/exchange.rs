@@ -42,6 +42,8 @@ impl ExchangeError {
 pub(crate) struct TokenCall<'a> {
     /// Who asks; `None` when an assertion names the client.
     pub(crate) client: Option<&'a GrantClient>,
+    /// Key of the connector whose provider is asked.
+    pub(crate) provider: &'a str,
     /// The endpoint.
     pub(crate) endpoint: &'a str,
     /// What is exchanged.
@@ -142,7 +144,10 @@ impl AgentKit {
             timeout: call.timeout,
             ..Limits::DOCUMENT
         };
-        let response = self.http().fetch_within(request, limits).await?;
+        let response = self
+            .http_of(call.provider)
+            .fetch_within(request, limits)
+            .await?;
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let answer = Answer {
             status: response.status().as_u16(),

@@ -153,6 +153,7 @@ impl AgentKit {
         let assertion =
             account.assertion(endpoint, input.scopes, subject, self.ctx().clock.now())?;
         self.ask(
+            &input.connection.provider_key,
             endpoint,
             None,
             Grant::JwtBearer {
@@ -190,6 +191,7 @@ impl AgentKit {
         }
         let scope = input.scopes.join(" ");
         self.ask(
+            &input.connection.provider_key,
             &endpoint,
             Some(&client),
             Grant::ClientCredentials { scope: &scope },
@@ -244,12 +246,14 @@ impl AgentKit {
 
     async fn ask(
         &self,
+        provider: &str,
         endpoint: &str,
         client: Option<&GrantClient>,
         grant: Grant<'_>,
     ) -> Result<Minted, MintError> {
         let call = TokenCall {
             client,
+            provider,
             endpoint,
             grant,
             paths: &TokenPaths::default(),

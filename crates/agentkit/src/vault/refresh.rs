@@ -215,6 +215,7 @@ impl AgentKit {
         let extra = grounds.refresh_parameters(&redirect_uri);
         let call = TokenCall {
             client: Some(&client),
+            provider: &grounds.provider.identifier,
             endpoint: &client.token_uri,
             grant: Grant::RefreshToken { token: &token },
             paths: &paths,

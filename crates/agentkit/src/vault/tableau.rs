@@ -62,7 +62,7 @@ impl AgentKit {
             .body(Bytes::from(body))
             .map_err(Internal::new)?;
         let now = self.ctx().clock.now();
-        let SignedIn { credentials } = self.ask_tableau(request, "sign-in").await?;
+        let SignedIn { credentials } = self.ask_tableau(input, request, "sign-in").await?;
         let lifetime = credentials
             .estimated_time_to_expiration
             .as_deref()
@@ -84,7 +84,7 @@ impl AgentKit {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(Internal::new)?;
-        let info: Value = self.ask_tableau(request, "server info").await?;
+        let info: Value = self.ask_tableau(input, request, "server info").await?;
         let spoken = info
             .pointer("/serverInfo/restApiVersion")
             .and_then(Value::as_str)
@@ -98,6 +98,7 @@ impl AgentKit {
 
     async fn ask_tableau<T: serde::de::DeserializeOwned>(
         &self,
+        input: &MintInput<'_>,
         request: Request<Bytes>,
         what: &'static str,
     ) -> Result<T, MintError> {
@@ -105,7 +106,10 @@ impl AgentKit {
             timeout: TIMEOUT,
             ..Limits::DOCUMENT
         };
-        let response = self.http().fetch_within(request, limits).await?;
+        let response = self
+            .http_of(&input.connection.provider_key)
+            .fetch_within(request, limits)
+            .await?;
         let status = response.status();
         if !status.is_success() {
             let status = status.as_u16();

@@ -41,3 +41,4 @@ mod tableau;
 mod upstream;
 mod upstream_hosts;
 mod verification;
+mod wider;

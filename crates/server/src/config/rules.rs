@@ -84,7 +84,7 @@ pub(super) fn broken(config: &Config) -> Vec<Remark> {
     {
         say("seed.admin_email", "must be an e-mail address");
     }
-    found.extend(config.outbound.egress().err());
+    found.extend(config.outbound.broken());
     found.extend(config.agentkit.broken());
     found
 }

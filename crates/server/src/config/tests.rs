@@ -68,6 +68,31 @@ fn mistakes_are_named() {
     }
 }
 
+/// Part of AK-470
+#[test]
+fn connectors_are_opened_one_by_one() {
+    let with = |more: &str| {
+        parse(&format!(
+            "{GOOD}\n[outbound]\nallowed_hosts = [\"a.corp.test\"]\n{more}"
+        ))
+    };
+    let one = "[[outbound.connectors]]\nconnector = \"GITLAB\"\nallowed_networks = [\"10.1.0.0/16\"]\n\
+               allowed_hosts = [\"*.git.corp.test\"]\n";
+    let outbound = with(one).unwrap().outbound;
+    assert!(outbound.policy().unwrap().allowed.is_empty());
+    let wider = outbound.wider_policies().unwrap();
+    let policy = &wider["GITLAB"];
+    assert_eq!((policy.allowed.len(), policy.allowed_hosts.len()), (1, 2));
+    for wrong in [
+        one.repeat(2),
+        one.replace("GITLAB", ""),
+        one.replace("*.git", "http://git"),
+    ] {
+        let error = with(&wrong).unwrap_err().to_string();
+        assert!(error.contains("outbound.connectors"), "{error}");
+    }
+}
+
 /// Part of AK-107
 #[test]
 fn apps_of_the_operator_are_read_and_checked() {
