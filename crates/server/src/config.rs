@@ -10,7 +10,7 @@ mod tests;
 pub(crate) use self::{
     agentkit::AgentKit,
     outbound::Outbound,
-    read::load,
+    read::{File, in_words, load},
     rules::{Remark, warnings},
 };
 

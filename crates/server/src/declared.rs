@@ -1,6 +1,9 @@
 //! Files that declare connectors and connections (AK-122).
 
-use crate::secret_source::SecretSource;
+use crate::{
+    config::{File, in_words},
+    secret_source::SecretSource,
+};
 use anyhow::{Context as _, Result, bail};
 use figment::{
     Figment,
@@ -12,7 +15,7 @@ use keystead_agentkit::{
 };
 use keystead_identity::Actor;
 use keystead_types::{EnvironmentId, Secret};
-use std::path::Path;
+use std::{fs, path::Path};
 
 /// How often a file is applied when others change the same things at the same moment.
 const TRIES: usize = 3;
@@ -25,11 +28,17 @@ pub(crate) fn read(path: &Path) -> Result<Declaration<SecretSource>> {
     if !path.is_file() {
         bail!("the file {} does not exist", path.display());
     }
-    let declared: Declaration<SecretSource> = match Figment::from(Toml::file_exact(path)).extract()
-    {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    // SECURITY: the reader's own words repeat values, and what is wrong may be a pasted secret.
+    File::of(path.to_owned(), &text)?;
+    let declared: Declaration<SecretSource> = match Figment::from(Toml::string(&text)).extract() {
         Ok(declared) => declared,
         Err(error) => {
-            let found: Vec<String> = error.into_iter().map(|one| one.to_string()).collect();
+            let found = error.into_iter().map(|one| {
+                let (place, text) = in_words(&one);
+                format!("{} {text}", place.join("."))
+            });
+            let found: Vec<String> = found.collect();
             bail!("{} is wrong: {}", path.display(), found.join("; "));
         }
     };

@@ -79,14 +79,14 @@ impl fmt::Display for Wrong {
 impl std::error::Error for Wrong {}
 
 /// A configuration file, with the places of its settings.
-pub(super) struct File {
+pub(crate) struct File {
     path: PathBuf,
     document: ImDocument<String>,
 }
 
 impl File {
     /// SECURITY: the parser's own report shows the line, which may hold a password; ours does not.
-    pub(super) fn of(path: PathBuf, text: &str) -> Result<Self> {
+    pub(crate) fn of(path: PathBuf, text: &str) -> Result<Self> {
         match ImDocument::parse(text.to_owned()) {
             Ok(document) => Ok(Self { path, document }),
             Err(error) => {
@@ -156,7 +156,7 @@ fn variable(setting: &[String]) -> Option<String> {
 }
 
 /// Setting and text, never the value: it may be a secret.
-fn in_words(error: &figment::Error) -> (Vec<String>, String) {
+pub(crate) fn in_words(error: &figment::Error) -> (Vec<String>, String) {
     let mut path = error.path.clone();
     let mut at = |name: &str| {
         if path.last().is_none_or(|last| last != name) {
