@@ -67,7 +67,7 @@ mod tests {
         }
         let names = |mut headers: HeaderMap| {
             remove_hop_by_hop(&mut headers);
-            let mut left: Vec<_> = headers.keys().map(|name| name.to_string()).collect();
+            let mut left: Vec<_> = headers.keys().map(ToString::to_string).collect();
             left.sort_unstable();
             left
         };
