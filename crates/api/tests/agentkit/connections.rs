@@ -45,11 +45,7 @@ pub(crate) async fn gmail(world: &World, name: &str) -> Connection {
 }
 
 /// A Gmail connection with an authorization endpoint of its own.
-pub(crate) async fn gmail_at(
-    world: &World,
-    name: &str,
-    authorize_uri: Option<&str>,
-) -> Connection {
+pub(crate) async fn gmail_at(world: &World, name: &str, authorize_uri: Option<&str>) -> Connection {
     let made = connection(world, "GMAIL", ConnectionType::Oauth, name).await;
     let text = |value: &str| {
         Some(StringValue {
