@@ -1,5 +1,7 @@
 """Connected accounts in all their states."""
 
+import time
+
 import pytest
 import requests
 from scalekit.common.exceptions import ScalekitConflictException
@@ -121,3 +123,22 @@ def test_a_handed_out_token_works_at_the_provider(scalekit, rest, connection, up
 
     answer = requests.get(f"{upstream.url}/api/notes", headers={"authorization": f"Bearer {bearer}"}, timeout=10)
     assert answer.status_code == 200 and answer.json()["sub"] == "ada"
+
+
+def test_accounts_go_with_their_organization(rest, httpbin, identifier):
+    """DR-010: they are cut off at once, and a job of the running server removes them."""
+    name = catalogue.static_connection(rest, "Bin", BEARER, httpbin.url)
+    organization = rest.ok("POST", "/organizations", {"display_name": "Short lived"})["organization"]["id"]
+    details = {"authorization_details": {"static_auth": {"details": {"token": "t0ken"}}}}
+    body = {"connector": name, "identifier": identifier, "organization_id": organization, "connected_account": details}
+    account = rest.ok("POST", "/connected_accounts", body)["connected_account"]["id"]
+    assert rest.proxy(name, identifier, "/get").status_code == 200
+
+    rest.ok("DELETE", f"/organizations/{organization}")
+
+    assert rest.proxy(name, identifier, "/get").status_code in (400, 404)
+    gone, deadline = False, time.monotonic() + 30
+    while not gone and time.monotonic() < deadline:
+        listed = rest.ok("GET", "/connected_accounts", params={"identifier": identifier})["connected_accounts"]
+        gone = not any(row["id"] == account for row in listed)
+    assert gone

@@ -62,6 +62,6 @@ mod tests {
             (count, methods)
         };
         assert_eq!(of("scalekit."), (35, 444));
-        assert_eq!(of("keystead."), (3, 7));
+        assert_eq!(of("keystead."), (3, 11));
     }
 }

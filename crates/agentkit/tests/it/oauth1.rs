@@ -151,11 +151,15 @@ on_both_engines! {
             finish(&app, &connection, Some(&back.browser), &back.query.replace(&state, "forged")).await,
             finish(&app, &connection, None, &back.query).await,
             finish(&app, &connection, Some(&second.browser), &back.query).await,
-            finish(&app, &other, Some(&back.browser), &back.query).await,
-            finish(&app, &connection, Some(&back.browser), "oauth_token=x&oauth_verifier=y").await,
         ];
         for (index, refused) in refused.into_iter().enumerate() {
             assert!(matches!(refused, Err(CallbackError::InvalidState)), "{index}: {refused:?}");
+        }
+        // The other connection speaks OAuth 2.0.
+        let elsewhere = finish(&app, &other, Some(&back.browser), &back.query).await;
+        let nameless = finish(&app, &connection, Some(&back.browser), "oauth_token=x&oauth_verifier=y").await;
+        for refused in [elsewhere, nameless] {
+            assert!(matches!(refused, Err(CallbackError::Unreadable(_))), "{refused:?}");
         }
         finish(&app, &connection, Some(&back.browser), &back.query).await.unwrap();
         let again = finish(&app, &connection, Some(&back.browser), &back.query).await;
