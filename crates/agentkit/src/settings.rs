@@ -64,6 +64,42 @@ impl Settings {
                 .iter()
                 .any(|allowed| covers(allowed, url))
     }
+
+    fn parse(stored: Option<serde_json::Value>) -> Result<Self> {
+        let settings = stored
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(Internal::new)?;
+        Ok(settings.unwrap_or_default())
+    }
+
+    fn check(&self, is_production: bool) -> Result<()> {
+        if is_production && self.verification == Verification::None {
+            return Err(Error::field(
+                "verification",
+                "cannot be switched off in a production environment",
+            ));
+        }
+        let default = Some(&self.default_user_verify_url).filter(|url| !url.is_empty());
+        for (field, url) in default
+            .map(|url| ("default_user_verify_url", url))
+            .into_iter()
+            .chain(
+                self.allowed_verify_urls
+                    .iter()
+                    .map(|url| ("allowed_user_verify_urls", url)),
+            )
+        {
+            check_verify_url(field, url, is_production)?;
+        }
+        if self.link_lifetime().as_secs() != self.link_seconds {
+            return Err(Error::field(
+                "link_lifetime_seconds",
+                "must be 60 to 604800",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// SECURITY: what the browser carries there decides who is connected, so nobody on the way may read it.
@@ -102,15 +138,10 @@ fn covers(allowed: &str, url: &str) -> bool {
 impl AgentKit {
     /// The settings of an environment.
     pub async fn settings(&self, env: EnvironmentId) -> Result<Settings> {
-        let stored = agentkit::find_settings(&mut self.ctx().db.read(env)).await?;
-        let settings = stored
-            .map(serde_json::from_value)
-            .transpose()
-            .map_err(Internal::new)?;
-        Ok(settings.unwrap_or_default())
+        Settings::parse(agentkit::find_settings(&mut self.ctx().db.read(env)).await?)
     }
 
-    /// Replaces the settings of an environment.
+    /// Changes the settings of an environment: `change` gets them as they are.
     ///
     /// # Errors
     /// [`Error::Invalid`] for URLs that are none, and for mode `none` outside development (AK-326).
@@ -119,36 +150,14 @@ impl AgentKit {
         env: EnvironmentId,
         actor: &Actor,
         is_production: bool,
-        settings: &Settings,
-    ) -> Result<()> {
-        if is_production && settings.verification == Verification::None {
-            return Err(Error::field(
-                "verification",
-                "cannot be switched off in a production environment",
-            ));
-        }
-        let default = Some(&settings.default_user_verify_url).filter(|url| !url.is_empty());
-        for (field, url) in default
-            .map(|url| ("default_user_verify_url", url))
-            .into_iter()
-            .chain(
-                settings
-                    .allowed_verify_urls
-                    .iter()
-                    .map(|url| ("allowed_user_verify_urls", url)),
-            )
-        {
-            check_verify_url(field, url, is_production)?;
-        }
-        if settings.link_lifetime().as_secs() != settings.link_seconds {
-            return Err(Error::field(
-                "link_lifetime_seconds",
-                "must be 60 to 604800",
-            ));
-        }
-        let document = serde_json::to_value(settings).map_err(Internal::new)?;
-        let mut tx = self.ctx().db.begin(env).await?;
-        agentkit::put_settings(&mut tx, &document, self.ctx().clock.now()).await?;
+        change: impl FnOnce(&mut Settings) + Send,
+    ) -> Result<Settings> {
+        let (mut tx, now) = (self.ctx().db.begin(env).await?, self.ctx().clock.now());
+        let mut settings = Settings::parse(agentkit::lock_settings(&mut tx, now).await?)?;
+        change(&mut settings);
+        settings.check(is_production)?;
+        let document = serde_json::to_value(&settings).map_err(Internal::new)?;
+        agentkit::put_settings(&mut tx, &document, now).await?;
         record::audit(
             &mut tx,
             self.ctx(),
@@ -159,7 +168,7 @@ impl AgentKit {
         .await?;
         tx.commit().await?;
         self.forget_all(env);
-        Ok(())
+        Ok(settings)
     }
 
     /// Whether the proxy calls the providers of built-in connectors (AK-455). Remembered like an

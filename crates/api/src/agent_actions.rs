@@ -38,19 +38,20 @@ pub(crate) async fn update(
     let environment = environments::get(&app.ctx, caller.workspace(), id)
         .await
         .map_err(failed)?;
-    let mut settings = app.agentkit.settings(id).await.map_err(failed)?;
-    if let Some(mode) = mode(sent.user_verify_mode()) {
-        settings.verification = mode;
-    }
-    if let Some(detailed) = sent.detailed_error_logging {
-        settings.detailed_error_logging = detailed;
-    }
     let production = environment.kind == EnvironmentKind::Production;
-    app.agentkit
-        .update_settings(id, &caller.actor(), production, &settings)
-        .await
-        .map_err(failed)?;
-    Ok(config(&settings))
+    let change = |settings: &mut Settings| {
+        if let Some(mode) = mode(sent.user_verify_mode()) {
+            settings.verification = mode;
+        }
+        if let Some(detailed) = sent.detailed_error_logging {
+            settings.detailed_error_logging = detailed;
+        }
+    };
+    let updated = app
+        .agentkit
+        .update_settings(id, &caller.actor(), production, change)
+        .await;
+    Ok(config(&updated.map_err(failed)?))
 }
 
 fn mode(mode: pb::ConnectedAccountUserVerifyMode) -> Option<Verification> {

@@ -61,20 +61,15 @@ impl EnvironmentExtensionService for EnvironmentExtensions {
         let sent = required(message.settings, "settings")?;
         let (id, kind) = self.found(&caller, &message.id).await?;
         let production = kind == EnvironmentKind::Production;
-        let stored = self.0.agentkit.settings(id).await.map_err(failed)?;
-        let settings = Settings {
-            link_seconds: sent.link_lifetime_seconds.into(),
-            default_user_verify_url: sent.default_user_verify_url,
-            allowed_verify_urls: sent.allowed_user_verify_urls,
-            ..stored
+        let change = |settings: &mut Settings| {
+            settings.link_seconds = sent.link_lifetime_seconds.into();
+            settings.default_user_verify_url = sent.default_user_verify_url;
+            settings.allowed_verify_urls = sent.allowed_user_verify_urls;
         };
-        self.0
-            .agentkit
-            .update_settings(id, &caller.actor(), production, &settings)
-            .await
-            .map_err(failed)?;
+        let (kit, actor) = (&self.0.agentkit, caller.actor());
+        let updated = kit.update_settings(id, &actor, production, change).await;
         Ok(Response::new(pb::UpdateAgentLinkSettingsResponse {
-            settings: Some(shown(&settings)),
+            settings: Some(shown(&updated.map_err(failed)?)),
         }))
     }
 
@@ -100,12 +95,11 @@ impl EnvironmentExtensionService for EnvironmentExtensions {
         let sent = required(message.settings, "settings")?;
         let (id, kind) = self.found(&caller, &message.id).await?;
         let (kit, actor) = (&self.0.agentkit, caller.actor());
-        let settings = Settings {
-            builtin_direct_calls: sent.builtin_direct_calls,
-            ..kit.settings(id).await.map_err(failed)?
+        let change = |settings: &mut Settings| {
+            settings.builtin_direct_calls = sent.builtin_direct_calls;
         };
         let production = kind == EnvironmentKind::Production;
-        let updated = kit.update_settings(id, &actor, production, &settings).await;
+        let updated = kit.update_settings(id, &actor, production, change).await;
         updated.map_err(failed)?;
         Ok(Response::new(pb::UpdateAgentCallSettingsResponse {
             settings: Some(sent),

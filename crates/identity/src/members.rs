@@ -188,7 +188,7 @@ pub async fn update(
     apply: impl FnOnce(&mut Member) + Send,
 ) -> Result<Member, Error> {
     let mut tx = ctx.db.begin_admin().await?;
-    let found = rows::find(&mut tx, id).await?;
+    let found = rows::lock(&mut tx, id).await?;
     let mut member = found
         .filter(|member| member.workspace == workspace)
         .ok_or(Error::NotFound)?;

@@ -72,7 +72,7 @@ async fn change(
     apply: impl FnOnce(&mut Workspace),
 ) -> Result<Workspace, Error> {
     let mut tx = ctx.db.begin_admin().await?;
-    let mut workspace = rows::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let mut workspace = rows::lock(&mut tx, id).await?.ok_or(Error::NotFound)?;
     apply(&mut workspace);
     workspace.updated_at = ctx.clock.now();
     rows::update(&mut tx, &workspace).await?;

@@ -17,6 +17,7 @@ use keystead_store::{
     entities::{
         connected_accounts,
         connections::{self, ConnectionFilter, ConnectionRow, KEY_ID_INDEX},
+        custom_providers,
     },
 };
 use keystead_types::{ConnectionId, EnvironmentId, Id, Internal, Page, PageRequest};
@@ -111,6 +112,11 @@ impl AgentKit {
         complete(&mut connection, &provider);
         let row = self.connection_row(env, &connection).await?;
         let mut tx = self.ctx().db.begin(env).await?;
+        if provider.is_custom {
+            custom_providers::lock(&mut tx, &provider.identifier)
+                .await?
+                .ok_or_else(|| Error::ProviderNotFound(new.provider_key))?;
+        }
         connections::insert(&mut tx, &row)
             .await
             .map_err(|error| name_taken(error, &connection.key_id))?;

@@ -216,7 +216,7 @@ impl AgentKit {
             .transpose()
             .map_err(Error::Invalid)?;
         let mut tx = self.ctx().db.begin(env).await?;
-        let old = custom_providers::find(&mut tx, identifier)
+        let old = custom_providers::lock(&mut tx, identifier)
             .await?
             .ok_or_else(|| Error::ProviderNotFound(identifier.to_owned()))?;
         let mut provider = from_row(&old)?;
@@ -258,6 +258,10 @@ impl AgentKit {
         identifier: &str,
     ) -> Result<()> {
         let mut tx = self.ctx().db.begin(env).await?;
+        // First, so that whoever makes a connection with it meanwhile waits for the commit.
+        if !custom_providers::delete(&mut tx, identifier).await? {
+            return Err(Error::ProviderNotFound(identifier.to_owned()));
+        }
         let users = connections::by_provider(&mut tx, identifier).await?;
         if !users.is_empty() {
             let names: Vec<&str> = users
@@ -266,9 +270,6 @@ impl AgentKit {
                 .take(10)
                 .collect();
             return Err(Error::ProviderInUse(names.join(", ")));
-        }
-        if !custom_providers::delete(&mut tx, identifier).await? {
-            return Err(Error::ProviderNotFound(identifier.to_owned()));
         }
         record::audit(&mut tx, self.ctx(), actor, "provider.deleted", identifier).await?;
         tx.commit().await?;

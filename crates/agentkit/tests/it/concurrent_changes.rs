@@ -4,7 +4,8 @@ use crate::fixture::{App, by_id, object, of_user};
 use keystead_agentkit::{
     AgentKit,
     accounts::{AccountPatch, CredentialInput, NewAccount},
-    connections::{ConnectionPatch, ConnectionStatus, SecretsPatch},
+    connections::{AuthMode, ConnectionPatch, ConnectionStatus, NewConnection, SecretsPatch},
+    providers::CustomProviderPatch,
 };
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::Secret;
@@ -74,6 +75,57 @@ on_both_engines! {
         assert!(has_all(&changed.settings.context), "{:?}", changed.settings.context);
         assert!(!changed.enabled);
         assert_eq!(changed.settings.scopes, connection.settings.scopes);
+    }
+
+    /// Part of DB-123: each page changes its own settings of the environment.
+    async fn settings_of_an_environment_are_merged(test: TestDb) {
+        let app = App::started(&test).await;
+        let [one, other] = nodes(&app, &test);
+        for round in 1..=8 {
+            let url = format!("https://app.acme.test/{round}");
+            let verify = one.update_settings(app.env, &app.actor, false, |settings| settings.default_user_verify_url.clone_from(&url));
+            let last = other.update_settings(app.env, &app.actor, false, |settings| settings.link_seconds = 60 + round);
+            tokio::try_join!(verify, last).unwrap();
+            let stored = app.kit.settings(app.env).await.unwrap();
+            assert_eq!((stored.default_user_verify_url, stored.link_seconds), (url, 60 + round));
+        }
+    }
+
+    /// Part of AK-019, part of AK-020: nothing is lost of a connector, and none goes away below a new connection.
+    async fn a_connector_is_changed_and_removed_in_turn(test: TestDb) {
+        let app = App::started(&test).await;
+        let (kit, env, actor) = (&app.kit, app.env, &app.actor);
+        let bearer = json!({"type": "BEARER", "fields": [{"field_name": "token"}]});
+        for round in 0..8 {
+            let made = app.provider(&format!("desk {round}"), bearer.clone()).await;
+            let same = CustomProviderPatch {
+                display_name: made.display_name.clone(),
+                description: None,
+                auth_patterns: None,
+                proxy_url: made.proxy_url.clone(),
+                proxy_enabled: None,
+                icon_src: None,
+                metadata: None,
+            };
+            let told = CustomProviderPatch { description: Some("Tickets".to_owned()), ..same.clone() };
+            let told = kit.update_custom_provider(env, actor, &made.identifier, told);
+            let shown = CustomProviderPatch { icon_src: Some("https://acme.test/icon.svg".to_owned()), ..same };
+            let shown = kit.update_custom_provider(env, actor, &made.identifier, shown);
+            tokio::try_join!(told, shown).unwrap();
+            let stored = kit.provider(env, &made.identifier).await.unwrap();
+            assert_eq!((stored.description.as_str(), stored.icon_src.as_str()), ("Tickets", "https://acme.test/icon.svg"));
+
+            let connection = NewConnection {
+                provider_key: made.identifier.clone(),
+                kind: None,
+                auth_mode: AuthMode::User,
+                key_id: None,
+                context: Map::new(),
+            };
+            let removed = kit.delete_custom_provider(env, actor, &made.identifier);
+            let (connected, removed) = tokio::join!(kit.create_connection(env, actor, connection), removed);
+            assert_ne!(connected.is_ok(), removed.is_ok(), "{connected:?} {removed:?}");
+        }
     }
 
     /// AK-105: a secret can be taken away, which leaves the connection incomplete.

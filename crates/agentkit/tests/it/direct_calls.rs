@@ -41,7 +41,7 @@ on_both_engines! {
         assert_eq!(get(&kit, built).await.unwrap().status, 200);
         let switch = async |on: bool| {
             let settings = Settings { builtin_direct_calls: on, ..kit.settings(app.env).await.unwrap() };
-            kit.update_settings(app.env, &app.actor, false, &settings).await.unwrap();
+            kit.update_settings(app.env, &app.actor, false, |stored| *stored = settings).await.unwrap();
         };
         switch(false).await;
         let another = app.kit_with(built_in);

@@ -181,7 +181,7 @@ impl App {
             ..Settings::default()
         };
         self.kit
-            .update_settings(self.env, &self.actor, false, &settings)
+            .update_settings(self.env, &self.actor, false, |stored| *stored = settings)
             .await
             .unwrap();
     }

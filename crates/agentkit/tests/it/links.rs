@@ -140,7 +140,7 @@ on_both_engines! {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
         let settings = Settings { verification: Verification::None, link_seconds: 120, ..Settings::default() };
-        app.kit.update_settings(app.env, &app.actor, false, &settings).await.unwrap();
+        app.kit.update_settings(app.env, &app.actor, false, |stored| *stored = settings).await.unwrap();
         let made = app.kit.create_link(app.env, &app.actor, NewLink { key: named("sandbox", "ada"), ..NewLink::default() }).await.unwrap();
         let (token, nonce) = parts(&made.url);
         let link = app.kit.open_link(app.env, &token, &nonce).await.unwrap();
@@ -346,7 +346,7 @@ on_both_engines! {
         for wanted in [false, true] {
             let mut settings = app.kit.settings(app.env).await.unwrap();
             settings.detailed_error_logging = wanted;
-            app.kit.update_settings(app.env, &app.actor, false, &settings).await.unwrap();
+            app.kit.update_settings(app.env, &app.actor, false, |stored| *stored = settings).await.unwrap();
             let (mine, stolen) = (begin(&app, &link).await, begin(&app, &link).await);
             let back = app.upstream.allow(&mine).await;
             let victim = app.upstream.decide(&stolen, "u-bo", "allow").await;

@@ -132,7 +132,7 @@ on_both_engines! {
             allowed_verify_urls: vec!["https://app.example.com/user".to_owned()],
             ..Settings::default()
         };
-        app.kit.update_settings(app.env, &app.actor, false, &settings).await.unwrap();
+        app.kit.update_settings(app.env, &app.actor, false, |stored| *stored = settings).await.unwrap();
         create(without).await.unwrap();
         create(verified("ada")).await.unwrap();
         let evil = NewLink { user_verify_url: "https://evil.example.com/user".to_owned(), ..verified("ada") };
@@ -162,9 +162,9 @@ on_both_engines! {
                 Settings { default_user_verify_url: url.to_owned(), ..Settings::default() },
                 Settings { allowed_verify_urls: vec![url.to_owned()], ..Settings::default() },
             ] {
-                let stored = app.kit.update_settings(live, &app.actor, true, &settings).await;
+                let stored = app.kit.update_settings(live, &app.actor, true, |stored| *stored = settings).await;
                 assert_eq!(stored.is_ok(), allowed, "{url}: {stored:?}");
-                app.kit.update_settings(live, &app.actor, true, &Settings::default()).await.unwrap();
+                app.kit.update_settings(live, &app.actor, true, |stored| *stored = Settings::default()).await.unwrap();
             }
         }
     }
@@ -228,7 +228,7 @@ on_both_engines! {
     async fn nobody_verifies_in_development_only(test: TestDb) {
         let app = App::started(&test).await;
         let settings = Settings { verification: Verification::None, ..Settings::default() };
-        let refused = app.kit.update_settings(app.env, &app.actor, true, &settings).await;
+        let refused = app.kit.update_settings(app.env, &app.actor, true, |stored| *stored = settings).await;
         assert!(matches!(refused, Err(Error::Invalid(_))));
         let fresh = app.another_environment("Other").await;
         assert_eq!(app.kit.settings(fresh).await.unwrap().verification, Verification::PlatformUsers);

@@ -14,18 +14,11 @@ pub async fn rename(
     actor: &Actor,
     display_name: Option<String>,
 ) -> Result<Environment, Error> {
-    let environment = get(ctx, workspace, id).await?;
-    let Some(display_name) = display_name.filter(|name| *name != environment.display_name) else {
-        return Ok(environment);
-    };
-    store(
-        ctx,
-        actor,
-        Environment {
-            display_name,
-            ..environment
-        },
-    )
+    change(ctx, workspace, id, actor, |environment| {
+        if let Some(display_name) = display_name {
+            environment.display_name = display_name;
+        }
+    })
     .await
 }
 
@@ -40,12 +33,10 @@ pub async fn update_domain(
     actor: &Actor,
     domain: &str,
 ) -> Result<Environment, Error> {
-    let environment = get(ctx, workspace, id).await?;
     let domain = domain.to_ascii_lowercase();
-    if domain == environment.domain {
-        return Ok(environment);
-    }
-    if !is_host_name(&domain) || domain == ctx.installation.base_url.host() {
+    let old = get(ctx, workspace, id).await?;
+    let is_ours = domain == ctx.installation.base_url.host();
+    if domain != old.domain && (!is_host_name(&domain) || is_ours) {
         let description = "must be a host name such as auth.example.com".to_owned();
         let (field, constraint) = (
             "environment.domain".to_owned(),
@@ -57,26 +48,34 @@ pub async fn update_domain(
             constraint,
         }));
     }
-    store(
-        ctx,
-        actor,
-        Environment {
-            domain,
-            ..environment
-        },
-    )
+    change(ctx, workspace, id, actor, |environment| {
+        environment.domain = domain;
+    })
     .await
 }
 
-async fn store(ctx: &Context, actor: &Actor, changed: Environment) -> Result<Environment, Error> {
-    let environment = Environment {
-        updated_at: ctx.clock.now(),
-        ..changed
-    };
+/// A change that changes nothing is not stored.
+async fn change(
+    ctx: &Context,
+    workspace: WorkspaceId,
+    id: EnvironmentId,
+    actor: &Actor,
+    apply: impl FnOnce(&mut Environment),
+) -> Result<Environment, Error> {
     let mut tx = ctx.db.begin_admin().await?;
+    let found = rows::lock(&mut tx, id).await?;
+    let old = found
+        .filter(|environment| environment.workspace == workspace)
+        .ok_or(Error::NotFound)?;
+    let mut environment = old.clone();
+    apply(&mut environment);
+    if environment == old {
+        return Ok(old);
+    }
+    environment.updated_at = ctx.clock.now();
     rows::update(&mut tx, &environment).await?;
     record(
-        tx.in_environment(environment.id),
+        tx.in_environment(id),
         ctx,
         actor,
         "environment.updated",
@@ -84,7 +83,7 @@ async fn store(ctx: &Context, actor: &Actor, changed: Environment) -> Result<Env
     )
     .await?;
     tx.commit().await?;
-    ctx.environments.forget(environment.id).await;
+    ctx.environments.forget(id).await;
     Ok(environment)
 }
 

@@ -1,7 +1,7 @@
-use super::{COUNTER, Error, Organization, Selector, find, find_by_external_id, record};
+use super::{COUNTER, Error, Organization, Selector, find_by_external_id, record};
 use crate::{Actor, Context};
 use keystead_store::{
-    Query, Tx,
+    Tx,
     entities::{counters, organizations as rows},
 };
 use keystead_types::OrganizationId;
@@ -17,23 +17,22 @@ pub async fn delete(
     actor: &Actor,
     selector: &Selector,
 ) -> Result<OrganizationId, Error> {
-    let organization = select(tx, selector).await?;
-    if !rows::delete(tx, &organization).await? {
-        return Err(Error::NotFound);
-    }
+    let organization = lock(tx, selector).await?;
+    rows::delete(tx, &organization).await?;
     record::deleted(tx, ctx, actor, &organization).await?;
     counters::add(tx, COUNTER, -1).await?;
     Ok(organization.id)
 }
 
-/// Gets the organization that is meant.
-pub(super) async fn select(
-    db: &mut impl Query,
-    selector: &Selector,
-) -> Result<Organization, Error> {
-    let found = match selector {
-        Selector::Id(id) => find(db, *id).await?,
-        Selector::ExternalId(external_id) => find_by_external_id(db, external_id).await?,
+/// Gets the organization that is meant; nobody else changes it until the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, selector: &Selector) -> Result<Organization, Error> {
+    let id = match selector {
+        Selector::Id(id) => Some(*id),
+        Selector::ExternalId(external_id) => {
+            let found = find_by_external_id(tx, external_id).await?;
+            found.map(|organization| organization.id)
+        }
     };
-    found.ok_or(Error::NotFound)
+    let id = id.ok_or(Error::NotFound)?;
+    rows::lock(tx, id).await?.ok_or(Error::NotFound)
 }

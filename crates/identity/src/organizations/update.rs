@@ -1,4 +1,4 @@
-use super::{Error, Metadata, Organization, Selector, delete::select, record, rules};
+use super::{Error, Metadata, Organization, Selector, delete::lock, record, rules};
 use crate::{Actor, Context};
 use keystead_store::{Tx, entities::organizations as rows};
 use keystead_types::{FieldViolation, Internal};
@@ -66,7 +66,7 @@ pub async fn update(
     selector: &Selector,
     changes: UpdateOrganization,
 ) -> Result<Organization, Error> {
-    let old = select(tx, selector).await?;
+    let old = lock(tx, selector).await?;
     if let Patch::Set(external_id) = &changes.external_id {
         rules::external_id(external_id).map_err(Error::Invalid)?;
     }

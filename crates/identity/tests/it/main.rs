@@ -6,6 +6,7 @@
 )]
 
 mod clients;
+mod concurrent_changes;
 mod environments;
 mod first_start;
 mod fixture;

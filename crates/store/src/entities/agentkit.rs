@@ -1,6 +1,6 @@
 //! Smaller tables of AgentKit: history of accounts, call log, settings.
 
-use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, dialect::INSERT_CALLS, sql};
+use crate::{Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, dialect::INSERT_CALLS, sql};
 use keystead_types::{
     ConnectedAccountId, ConnectionId, EventId, ExecutionId, Timestamp, ToolCallId,
 };
@@ -76,10 +76,15 @@ const FIND_SETTINGS: Sql = sql!(
     "agentkit_settings.find",
     "SELECT settings FROM agentkit_settings WHERE env_id = $1"
 );
+/// The first change makes the row; every other waits until this transaction ends.
+const LOCK_SETTINGS: Sql = sql!(
+    "agentkit_settings.lock",
+    "INSERT INTO agentkit_settings (env_id, settings, updated_at) VALUES ($1, '{}', $2)
+     ON CONFLICT (env_id) DO UPDATE SET updated_at = agentkit_settings.updated_at RETURNING settings"
+);
 const PUT_SETTINGS: Sql = sql!(
     "agentkit_settings.put",
-    "INSERT INTO agentkit_settings (env_id, settings, updated_at) VALUES ($1, $2, $3)
-     ON CONFLICT (env_id) DO UPDATE SET settings = excluded.settings, updated_at = excluded.updated_at"
+    "UPDATE agentkit_settings SET settings = $2, updated_at = $3 WHERE env_id = $1"
 );
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_HISTORY,
@@ -88,6 +93,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     ANY_CALL_BEFORE,
     LIST_CALLS,
     FIND_SETTINGS,
+    LOCK_SETTINGS,
     PUT_SETTINGS,
 ];
 
@@ -214,7 +220,17 @@ pub async fn find_settings(db: &mut impl Query) -> Result<Option<serde_json::Val
     Ok(found.map(|settings| settings.0))
 }
 
-/// Replaces the AgentKit settings of the environment.
+/// The AgentKit settings of the environment, which nobody else changes until the transaction ends.
+pub async fn lock_settings(
+    tx: &mut Tx,
+    at: Timestamp,
+) -> Result<Option<serde_json::Value>, StoreError> {
+    let params = (tx.env(), at);
+    let found: Option<Settings> = tx.fetch_optional_as(LOCK_SETTINGS, params).await?;
+    Ok(found.map(|settings| settings.0))
+}
+
+/// Replaces the settings that [`lock_settings`] gave.
 pub async fn put_settings(
     tx: &mut Tx,
     settings: &serde_json::Value,

@@ -1,6 +1,6 @@
 //! Connectors made by the developer (AK-014).
 
-use crate::{Execute, FromRow, Query, Row, Sql, StoreError, Tx, sql};
+use crate::{Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, sql};
 use keystead_types::Timestamp;
 
 /// A row of `custom_providers`.
@@ -45,11 +45,16 @@ const FIND: Sql = sql!(
     "custom_providers.find",
     "SELECT * FROM custom_providers WHERE env_id = $1 AND identifier = $2"
 );
+/// Changes nothing, but holds the row until the transaction ends.
+const LOCK: Sql = sql!(
+    "custom_providers.lock",
+    "UPDATE custom_providers SET updated_at = updated_at WHERE env_id = $1 AND identifier = $2 RETURNING *"
+);
 const LIST: Sql = sql!(
     "custom_providers.list",
     "SELECT * FROM custom_providers WHERE env_id = $1 ORDER BY display_name, identifier LIMIT 1000"
 );
-pub(crate) const STATEMENTS: &[Sql] = &[INSERT, UPDATE, DELETE, FIND, LIST];
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, UPDATE, DELETE, FIND, LOCK, LIST];
 
 impl FromRow for CustomProvider {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -110,6 +115,12 @@ pub async fn find(
 ) -> Result<Option<CustomProvider>, StoreError> {
     let params = (db.env(), identifier);
     db.fetch_optional_as(FIND, params).await
+}
+
+/// The connector of an identifier, which nobody else changes until the transaction ends.
+pub async fn lock(tx: &mut Tx, identifier: &str) -> Result<Option<CustomProvider>, StoreError> {
+    let params = (tx.env(), identifier);
+    tx.fetch_optional_as(LOCK, params).await
 }
 
 /// All connectors of the environment (at most 1,000), by name.

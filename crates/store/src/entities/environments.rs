@@ -72,6 +72,11 @@ const BY_ID: Sql = sql!(
     "environments.by_id",
     "SELECT * FROM environments WHERE id = $1 AND deleted_at IS NULL"
 );
+/// Changes nothing, but holds the row until the transaction ends.
+const LOCK: Sql = sql!(
+    "environments.lock",
+    "UPDATE environments SET updated_at = updated_at WHERE id = $1 AND deleted_at IS NULL RETURNING *"
+);
 const BY_DOMAIN: Sql = sql!(
     "environments.by_domain",
     "SELECT * FROM environments WHERE domain = $1 AND deleted_at IS NULL"
@@ -115,6 +120,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     UPDATE,
     DELETE,
     BY_ID,
+    LOCK,
     BY_DOMAIN,
     OF_WORKSPACE,
     NEXT,
@@ -173,6 +179,14 @@ pub async fn find(
     id: EnvironmentId,
 ) -> Result<Option<Environment>, StoreError> {
     db.fetch_optional_as(BY_ID, (id,)).await
+}
+
+/// Finds an environment, which nobody else changes until the transaction ends.
+pub async fn lock(
+    tx: &mut impl Execute,
+    id: EnvironmentId,
+) -> Result<Option<Environment>, StoreError> {
+    tx.fetch_optional_as(LOCK, (id,)).await
 }
 
 /// Finds the environment that is served at a host.

@@ -1,6 +1,6 @@
 //! People who use the dashboard. The table belongs to the system, not to an environment.
 
-use super::{text_enum::text_enum, workspace_list::WorkspaceList};
+use super::{text_enum::text_enum, workspace_list::WorkspaceList, workspaces};
 use crate::{Execute, Fetch, FromRow, Row, Sql, StoreError, Window, sql};
 use keystead_types::{MemberId, Timestamp, WorkspaceId};
 use std::marker::PhantomData;
@@ -86,10 +86,10 @@ const SIGNED_IN: Sql = sql!(
     "UPDATE members SET last_login_at = $2 WHERE id = $1"
 );
 
-// Holds the workspace's row until the commit, so that two removals look one after the other.
+/// Changes nothing, but holds the row until the transaction ends.
 const LOCK: Sql = sql!(
     "members.lock",
-    "UPDATE workspaces SET id = id WHERE id = $1"
+    "UPDATE members SET updated_at = updated_at WHERE id = $1 RETURNING *"
 );
 const DELETE: Sql = sql!(
     "members.delete",
@@ -151,7 +151,8 @@ pub async fn delete(
     workspace: WorkspaceId,
     id: MemberId,
 ) -> Result<bool, StoreError> {
-    tx.execute(LOCK, (workspace,)).await?;
+    // Two removals look one after the other.
+    workspaces::lock(tx, workspace).await?;
     let deleted = tx
         .fetch_optional(DELETE, (id, Role::Admin.as_str()))
         .await?;
@@ -161,6 +162,11 @@ pub async fn delete(
 /// Finds a member.
 pub async fn find(db: &mut impl Fetch, id: MemberId) -> Result<Option<Member>, StoreError> {
     db.fetch_optional_as(BY_ID, (id,)).await
+}
+
+/// Finds a member, whom nobody else changes until the transaction ends.
+pub async fn lock(tx: &mut impl Execute, id: MemberId) -> Result<Option<Member>, StoreError> {
+    tx.fetch_optional_as(LOCK, (id,)).await
 }
 
 /// Finds who signs in with an address.

@@ -50,11 +50,16 @@ const UPDATE: Sql = sql!(
 );
 const DELETE: Sql = sql!(
     "organizations.delete",
-    "DELETE FROM organizations WHERE env_id = $1 AND id = $2 RETURNING id"
+    "DELETE FROM organizations WHERE env_id = $1 AND id = $2"
 );
 const BY_ID: Sql = sql!(
     "organizations.by_id",
     "SELECT * FROM organizations WHERE env_id = $1 AND id = $2"
+);
+/// Changes nothing, but holds the row until the transaction ends.
+const LOCK: Sql = sql!(
+    "organizations.lock",
+    "UPDATE organizations SET updated_at = updated_at WHERE env_id = $1 AND id = $2 RETURNING *"
 );
 const BY_EXTERNAL_ID: Sql = sql!(
     "organizations.by_external_id",
@@ -127,6 +132,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     UPDATE,
     DELETE,
     BY_ID,
+    LOCK,
     BY_EXTERNAL_ID,
     NEXT,
     PREVIOUS,
@@ -165,7 +171,7 @@ pub async fn insert(tx: &mut Tx, new: &Organization) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Replaces `old` with `new` (the same organization) and brings the index in line.
+/// Replaces `old`, which is locked, with `new` (the same organization) and brings the index in line.
 ///
 /// # Errors
 /// As [`insert`].
@@ -194,15 +200,13 @@ pub async fn update(tx: &mut Tx, old: &Organization, new: &Organization) -> Resu
     Ok(())
 }
 
-/// Removes an organization and its index; `false` when it was gone already.
-pub async fn delete(tx: &mut Tx, organization: &Organization) -> Result<bool, StoreError> {
+/// Removes a locked organization and its index.
+pub async fn delete(tx: &mut Tx, organization: &Organization) -> Result<(), StoreError> {
     let env = tx.env();
     tx.execute(UNINDEX, (env, organization.id, &organization.search_text))
         .await?;
-    Ok(tx
-        .fetch_optional(DELETE, (env, organization.id))
-        .await?
-        .is_some())
+    tx.execute(DELETE, (env, organization.id)).await?;
+    Ok(())
 }
 
 /// Finds one by id.
@@ -211,6 +215,11 @@ pub async fn find(
     id: OrganizationId,
 ) -> Result<Option<Organization>, StoreError> {
     db.fetch_optional_as(BY_ID, (db.env(), id)).await
+}
+
+/// Finds one, which nobody else changes until the transaction ends.
+pub async fn lock(tx: &mut Tx, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
+    tx.fetch_optional_as(LOCK, (tx.env(), id)).await
 }
 
 /// Finds one by the application's own id.

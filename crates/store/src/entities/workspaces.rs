@@ -27,12 +27,17 @@ const INSERT: Sql = sql!(
      VALUES ($1, $2, $3, $4, $5, $6)"
 );
 const BY_ID: Sql = sql!("workspaces.by_id", "SELECT * FROM workspaces WHERE id = $1");
+/// Changes nothing, but holds the row until the transaction ends.
+const LOCK: Sql = sql!(
+    "workspaces.lock",
+    "UPDATE workspaces SET updated_at = updated_at WHERE id = $1 RETURNING *"
+);
 const UPDATE: Sql = sql!(
     "workspaces.update",
     "UPDATE workspaces SET display_name = $2, context = $3, updated_at = $4 WHERE id = $1"
 );
 
-pub(crate) const STATEMENTS: &[Sql] = &[INSERT, BY_ID, UPDATE];
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, BY_ID, LOCK, UPDATE];
 
 /// Adds a workspace.
 pub async fn insert(tx: &mut impl Execute, new: &Workspace) -> Result<(), StoreError> {
@@ -51,6 +56,11 @@ pub async fn insert(tx: &mut impl Execute, new: &Workspace) -> Result<(), StoreE
 /// Finds a workspace.
 pub async fn find(db: &mut impl Fetch, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
     db.fetch_optional_as(BY_ID, (id,)).await
+}
+
+/// Finds a workspace, which nobody else changes until the transaction ends.
+pub async fn lock(tx: &mut impl Execute, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+    tx.fetch_optional_as(LOCK, (id,)).await
 }
 
 /// Stores name and context.
