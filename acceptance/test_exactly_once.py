@@ -7,8 +7,8 @@ leaves an account that has to be authorized again, which is the honest outcome: 
 import json
 import random
 import secrets
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -131,23 +131,15 @@ def test_a_thousand_callers_of_an_ended_token_never_show_it_to_the_provider(flee
     fleet.assert_nothing_was_sent_twice()
 
 
-def kill_in_the_middle(fleet, victim, dice) -> threading.Thread:
+def kill_in_the_middle(fleet, victim, at_once: bool, pause: float, since: int):
     """Kills a node: at any moment, or around the moment when the refresh token is on its way."""
-    at_once, pause = dice.random() < 0.3, dice.uniform(0, 0.5)
-    since = fleet.seen()
-
-    def run():
-        deadline = time.monotonic() + 5
-        while not at_once and time.monotonic() < deadline:
-            if fleet.upstream.journal("token_request", since=since):
-                break
-            time.sleep(0.01)
-        time.sleep(pause)
-        victim.kill()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+    deadline = time.monotonic() + 5
+    while not at_once and time.monotonic() < deadline:
+        if fleet.upstream.journal("token_request", since=since):
+            break
+        time.sleep(0.01)
+    time.sleep(pause)
+    victim.kill()
 
 
 def one_round(fleet, dice) -> str:
@@ -155,9 +147,11 @@ def one_round(fleet, dice) -> str:
     delays = {"tokenDelayMs": dice.choice([0, 150]), "tokenAnswerDelayMs": dice.choice([0, 400])}
     fleet.upstream.control(endAccessTokens=True, **delays)
     victim = dice.choice(fleet.nodes)
-    killer = kill_in_the_middle(fleet, victim, dice)
-    answers = fleet.call(CALLERS)
-    killer.join()
+    moment = dice.random() < 0.3, dice.uniform(0, 0.5), fleet.seen()
+    with ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(kill_in_the_middle, fleet, victim, *moment)
+        answers = fleet.call(CALLERS)
+    killed.result()
     for answer in answers:
         cut_off = answer.status == 0 and answer.target == victim.address
         assert answer.status in {200, *REFUSALS} or cut_off, (answer.status, answer.head, answer.body[:300])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,15 +29,23 @@ async def _one(target: str, request: bytes, timeout: float) -> Answer:
                 raw = await reader.read()
             finally:
                 writer.close()
+    except TimeoutError:  # an OSError too, but this caller hung
+        raise
     except OSError as error:
         return Answer(target, 0, repr(error), b"")
-    head, _, body = raw.partition(b"\r\n\r\n")
+    head, end, rest = raw.partition(b"\r\n\r\n")
+    body = _body(head.lower(), rest) if end else None
     parts = head.split(b" ", 2)
-    status = int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else 0
-    if b"\r\ntransfer-encoding: chunked" in head.lower():
-        body = _joined(body)
-        status = status if body is not None else 0
-    return Answer(target, status, head.decode("latin-1"), body or b"")
+    whole = body is not None and len(parts) == 3 and parts[1].isdigit()
+    return Answer(target, int(parts[1]) if whole else 0, head.decode("latin-1"), body or b"")
+
+
+def _body(head: bytes, rest: bytes) -> bytes | None:
+    """The body after a head in lower case; `None` when it was cut off."""
+    if b"\r\ntransfer-encoding: chunked" in head:
+        return _joined(rest)
+    length = re.search(rb"\r\ncontent-length: (\d+)", head)
+    return rest if length is None or len(rest) == int(length[1]) else None
 
 
 def _joined(chunks: bytes) -> bytes | None:

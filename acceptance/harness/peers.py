@@ -98,7 +98,8 @@ class OidcUpstream(Peer):
 
     def journal(self, *events: str, since: int = 0) -> list[dict]:
         """The recorded events of the named kinds (all when none is named), from line `since` on."""
-        rows = [json.loads(line) for line in self.journal_file.read_text().splitlines()[since:]]
+        whole, _, _ = self.journal_file.read_text().rpartition("\n")  # the last line may still be on its way
+        rows = [json.loads(line) for line in whole.split("\n")[since:] if line]
         return [row for row in rows if not events or row["event"] in events]
 
 
