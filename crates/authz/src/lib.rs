@@ -20,6 +20,7 @@ mod oauth_error;
 pub mod permissions;
 mod portal;
 mod sessions;
+mod sign_in_audit;
 mod token;
 mod token_request;
 mod uses;

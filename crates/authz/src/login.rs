@@ -2,8 +2,10 @@ use crate::{
     Authorizer, Visitor, device,
     login_limits::{Subject, Try, note_refusal},
     sessions::{SESSION_LIFETIME, SESSION_PURPOSE},
+    sign_in_audit::{self, SignInRecord, in_person},
 };
 use keystead_crypto::{TokenHash, random_code, random_token};
+use keystead_events::Outcome;
 use keystead_identity::members::{Member, email_key};
 use keystead_net::mail::{Mail, Mailer};
 use keystead_store::entities::{
@@ -207,6 +209,13 @@ impl Authorizer {
         members::signed_in(&mut tx, member.id, now)
             .await
             .map_err(Internal::new)?;
+        let new = SignInRecord {
+            actor: &in_person(&member),
+            action: "member.signed_in",
+            outcome: Outcome::Success,
+            detail: serde_json::json!({"session_id": session.id.to_string()}),
+        };
+        sign_in_audit::record(&mut tx, ctx, &member, new).await?;
         tx.commit().await.map_err(Internal::new)?;
         Ok(SignedIn {
             member,

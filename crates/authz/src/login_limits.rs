@@ -5,9 +5,12 @@
 //! Unknown addresses are counted like known ones. A browser that the member has signed in with before
 //! is counted on its own, so that strangers cannot lock the member out.
 
-use crate::{Authorizer, Visitor, device};
+use crate::{
+    Authorizer, Visitor, device,
+    sign_in_audit::{self, SignInRecord},
+};
 use keystead_crypto::TokenHasher;
-use keystead_events::{AuditRecord, Outcome};
+use keystead_events::Outcome;
 use keystead_identity::{
     Actor, Context,
     members::{Member, email_key},
@@ -15,7 +18,7 @@ use keystead_identity::{
 use keystead_store::{
     admin,
     entities::{
-        environments, members,
+        members,
         sign_in_limits::{self, SignInAct, SignInKey},
     },
 };
@@ -158,38 +161,17 @@ pub(crate) async fn note_refusal(
     ctx: &Context,
     member: &Member,
 ) -> Result<(), Internal> {
-    let record = AuditRecord {
-        id: ctx.ids.next(&*ctx.clock),
-        actor: "anonymous",
+    let anonymous = Actor {
+        name: "anonymous".to_owned(),
+        request_id: None,
+    };
+    let new = SignInRecord {
+        actor: &anonymous,
         action: "sign_in.refused",
-        target: &member.id.to_string(),
         outcome: Outcome::Denied,
         detail: serde_json::json!({"reason": "too many wrong codes"}),
-        request_id: "",
-        at: ctx.clock.now(),
     };
-    note(tx, ctx, member, record).await
-}
-
-async fn note(
-    tx: &mut admin::Tx,
-    ctx: &Context,
-    member: &Member,
-    record: AuditRecord<'_>,
-) -> Result<(), Internal> {
-    let environments = environments::of_workspace(tx, member.workspace)
-        .await
-        .map_err(Internal::new)?;
-    for env in environments {
-        let record = AuditRecord {
-            id: ctx.ids.next(&*ctx.clock),
-            ..record.clone()
-        };
-        keystead_events::audit(tx.in_environment(env), &record)
-            .await
-            .map_err(Internal::new)?;
-    }
-    Ok(())
+    sign_in_audit::record(tx, ctx, member, new).await
 }
 
 /// Why nobody was unlocked.
@@ -220,17 +202,13 @@ impl Authorizer {
         sign_in_limits::forget(&mut tx, &email_key)
             .await
             .map_err(Internal::new)?;
-        let record = AuditRecord {
-            id: ctx.ids.next(&*ctx.clock),
-            actor: &actor.name,
+        let new = SignInRecord {
+            actor,
             action: "sign_in.unlocked",
-            target: &member.id.to_string(),
             outcome: Outcome::Success,
             detail: serde_json::json!({}),
-            request_id: actor.request_id.as_deref().unwrap_or_default(),
-            at: ctx.clock.now(),
         };
-        note(&mut tx, ctx, &member, record).await?;
+        sign_in_audit::record(&mut tx, ctx, &member, new).await?;
         tx.commit().await.map_err(Internal::new)?;
         Ok(member)
     }

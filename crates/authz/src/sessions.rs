@@ -1,4 +1,8 @@
-use crate::{AuthError, Authorizer, Caller, Permissions, Subject};
+use crate::{
+    AuthError, Authorizer, Caller, Permissions, Subject,
+    sign_in_audit::{self, SignInRecord, in_person},
+};
+use keystead_events::Outcome;
 use keystead_identity::{Site, members::Member};
 use keystead_store::entities::{
     members,
@@ -137,9 +141,24 @@ impl Authorizer {
             .hash(SESSION_PURPOSE, token.expose())
             .as_bytes();
         let mut tx = self.ctx.db.begin_admin().await.map_err(Internal::new)?;
-        rows::end_member_session(&mut tx, &hash)
+        let ended = rows::end_member_session(&mut tx, &hash)
             .await
             .map_err(Internal::new)?;
+        let member = match &ended {
+            Some(session) => members::find(&mut tx, session.member)
+                .await
+                .map_err(Internal::new)?,
+            None => None,
+        };
+        if let (Some(session), Some(member)) = (ended, member) {
+            let new = SignInRecord {
+                actor: &in_person(&member),
+                action: "member.signed_out",
+                outcome: Outcome::Success,
+                detail: serde_json::json!({"session_id": session.id.to_string()}),
+            };
+            sign_in_audit::record(&mut tx, &self.ctx, &member, new).await?;
+        }
         tx.commit().await.map_err(Internal::new)?;
         self.sessions.0.invalidate(&hash).await;
         Ok(())

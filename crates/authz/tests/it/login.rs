@@ -17,6 +17,11 @@ fn at(address: &str) -> Option<IpAddr> {
 
 /// Records of the audit log about refused sign-ins.
 async fn refusals(app: &App) -> usize {
+    audited(app, "sign_in.refused").await.len()
+}
+
+/// Actors of the records of an action in the audit log.
+pub(crate) async fn audited(app: &App, action: &str) -> Vec<String> {
     let mut reader = app.ctx.db.read(app.env());
     let records = audit_records::latest(
         &mut reader,
@@ -26,10 +31,8 @@ async fn refusals(app: &App) -> usize {
     )
     .await
     .unwrap();
-    records
-        .iter()
-        .filter(|record| record.action == "sign_in.refused")
-        .count()
+    let told = records.into_iter().filter(|record| record.action == action);
+    told.map(|record| record.actor).collect()
 }
 
 /// Gives the same bytes after the same number.

@@ -1,4 +1,7 @@
-use crate::fixture::{App, bearers, session};
+use crate::{
+    fixture::{App, bearers, session},
+    login::audited,
+};
 use keystead_authz::{AuthError, Credentials};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::Secret;
@@ -32,11 +35,16 @@ on_both_engines! {
         assert!(app.authorizer.authenticate(&app.site, &as_portal).await.is_err(), "a session is no portal session");
     }
 
+    /// Signing in and out are in the audit log, each once.
     async fn signing_out_ends_the_session_at_once(test: TestDb) {
         let app = App::started(&test).await;
         let (one, other) = (app.signed_in().await, app.signed_in().await);
+        let ada = one.member.id.to_string();
+        assert_eq!(audited(&app, "member.signed_in").await, [ada.as_str(), ada.as_str()]);
         assert!(app.authorizer.authenticate(&app.site, &session(&one.session)).await.is_ok());
         app.authorizer.sign_out(&one.session).await.unwrap();
+        app.authorizer.sign_out(&one.session).await.unwrap();
+        assert_eq!(audited(&app, "member.signed_out").await, [ada]);
         assert!(app.authorizer.authenticate(&app.site, &session(&one.session)).await.is_err());
         assert!(app.authorizer.authenticate(&app.site, &session(&other.session)).await.is_ok());
         app.authorizer.sign_out_everywhere(one.member.id).await.unwrap();

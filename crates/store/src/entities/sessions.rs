@@ -49,7 +49,8 @@ const MEMBER_SEEN: Sql = sql!(
 );
 const END_MEMBER: Sql = sql!(
     "sessions.end_member",
-    "DELETE FROM member_sessions WHERE token_hash = $1"
+    "DELETE FROM member_sessions WHERE token_hash = $1
+     RETURNING id, member_id, created_at, last_seen_at, expires_at"
 );
 const END_ALL_OF_MEMBER: Sql = sql!(
     "sessions.end_all_of_member",
@@ -131,13 +132,12 @@ pub async fn member_session_seen(
     Ok(())
 }
 
-/// Ends one session.
+/// Ends one session and gives it; `None` when there is none.
 pub async fn end_member_session(
     tx: &mut impl Execute,
     token_hash: &[u8; 32],
-) -> Result<(), StoreError> {
-    tx.execute(END_MEMBER, (token_hash,)).await?;
-    Ok(())
+) -> Result<Option<MemberSession>, StoreError> {
+    tx.fetch_optional_as(END_MEMBER, (token_hash,)).await
 }
 
 /// Ends every session of a member.
