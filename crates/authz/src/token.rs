@@ -87,8 +87,10 @@ const MAX_FAILURES: u32 = 20;
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
 /// Failed attempts of each client within the last minute.
+//
+// SECURITY: by id, never by the text that was sent: nobody has to sign in to send one of 64 KiB.
 #[derive(Debug)]
-pub(crate) struct FailedAttempts(Cache<(EnvironmentId, String), Arc<AtomicU32>>);
+pub(crate) struct FailedAttempts(Cache<(EnvironmentId, ClientId), Arc<AtomicU32>>);
 
 impl Default for FailedAttempts {
     fn default() -> Self {
@@ -103,8 +105,8 @@ impl Default for FailedAttempts {
 
 impl FailedAttempts {
     /// Counts one and tells whether there were too many.
-    fn count(&self, env: EnvironmentId, client_id: &str) -> bool {
-        let failures = self.0.get_with((env, client_id.to_owned()), Arc::default);
+    fn count(&self, env: EnvironmentId, client: ClientId) -> bool {
+        let failures = self.0.get_with((env, client), Arc::default);
         failures.fetch_add(1, Ordering::Relaxed) >= MAX_FAILURES
     }
 }
@@ -137,13 +139,15 @@ impl Authorizer {
         let env = site.environment.id;
         let now = self.ctx.clock.now();
 
-        let client = match asked.client_id.parse::<ClientId>() {
-            Ok(id) => self.ctx.cached_client(env, id).await?,
-            Err(_) => None,
+        // What no client can be called is not counted: there is nothing to guess.
+        let id = asked.client_id.parse::<ClientId>().ok();
+        let client = match id {
+            Some(id) => self.ctx.cached_client(env, id).await?,
+            None => None,
         };
         let secret = self.matching_secret(client.as_deref(), &asked.secrets, now);
         let (Some(client), Some(secret)) = (client, secret) else {
-            return Err(if self.failures.count(env, &asked.client_id) {
+            return Err(if id.is_some_and(|id| self.failures.count(env, id)) {
                 OauthError::too_many_failures(FAILURE_WINDOW)
             } else {
                 OauthError::invalid_client(asked.method)

@@ -175,6 +175,19 @@ on_both_engines! {
         assert!(app.token_for(app.created.client, &app.created.secret.plain).await.is_ok());
     }
 
+    /// Who need not sign in must not fill the memory: an unknown id is counted, a text that is none is not.
+    async fn only_texts_that_can_be_ids_are_counted(test: TestDb) {
+        let app = App::started(&test).await;
+        for (client, status) in [("skc_999999999999999999".to_owned(), 429), ("x".repeat(60_000), 401)] {
+            let body = format!("grant_type=client_credentials&client_id={client}&client_secret=wrong");
+            let mut last = 0;
+            for _ in 0..22 {
+                last = app.form(&app.site, &body).await.unwrap_err().status();
+            }
+            assert_eq!(last, status);
+        }
+    }
+
     /// Part of LG-060, part of MC-162
     async fn only_forms_are_read(test: TestDb) {
         let app = App::started(&test).await;
