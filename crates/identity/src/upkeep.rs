@@ -7,9 +7,9 @@
 
 use crate::{Actor, Context, Rotation, RotationError, key_rotation::MIN_ROTATION_INTERVAL};
 use keystead_store::{
-    admin,
+    Read, StoreError, Tx, admin,
     entities::{
-        agentkit, auth_links, environments, events, jobs,
+        agentkit, auth_links, connection_tests, environments, events, jobs,
         leases::{self, Lease},
         login_codes, sessions, sign_in_limits, signing_keys,
     },
@@ -37,9 +37,9 @@ pub struct UpkeepPlan {
     pub holder: String,
     /// A dashboard session that was not used for this long is dead.
     pub session_idle: Duration,
-    /// How long events are kept (DB-250); `None` for ever.
+    /// How long events and the history of accounts are kept (DB-250); `None` for ever.
     pub events: Option<Duration>,
-    /// How long the log of calls is kept (DB-250); `None` for ever.
+    /// How long the log of calls and tests of connections are kept (DB-250); `None` for ever.
     pub calls: Option<Duration>,
     /// How long a signing key signs, at least [`MIN_ROTATION_INTERVAL`] (MC-313); `None` for ever.
     pub rotation: Option<Duration>,
@@ -66,8 +66,36 @@ enum Expired {
     Leases,
     DeadJobs,
     SigningKeys,
-    Events(EnvironmentId, Timestamp),
-    Calls(EnvironmentId, Timestamp),
+    Records(Records, EnvironmentId, Timestamp),
+}
+
+/// What the operator wants to keep for a while, in every environment.
+#[derive(Clone, Copy, Debug)]
+enum Records {
+    Events,
+    History,
+    Calls,
+    Tests,
+}
+
+impl Records {
+    async fn any_before(self, from: &mut Read<'_>, before: Timestamp) -> Result<bool, StoreError> {
+        match self {
+            Self::Events => events::any_before(from, before).await,
+            Self::History => agentkit::any_history_before(from, before).await,
+            Self::Calls => agentkit::any_call_before(from, before).await,
+            Self::Tests => connection_tests::any_before(from, before).await,
+        }
+    }
+
+    async fn purge(self, tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
+        match self {
+            Self::Events => events::purge(tx, before, BATCH).await,
+            Self::History => agentkit::purge_history(tx, before, BATCH).await,
+            Self::Calls => agentkit::purge_calls(tx, before, BATCH).await,
+            Self::Tests => connection_tests::purge(tx, before, BATCH).await,
+        }
+    }
 }
 
 const OF_INSTALLATION: [Expired; 9] = [
@@ -147,8 +175,13 @@ impl Work<'_> {
 
     async fn of_environments(&self) -> Result<u64, Internal> {
         let now = self.ctx.clock.now();
-        let before = |kept: Option<Duration>| kept.map(|kept| now.minus(kept));
-        let (events, calls) = (before(self.plan.events), before(self.plan.calls));
+        let (events, calls) = (self.plan.events, self.plan.calls);
+        let kept = [
+            (Records::Events, events),
+            (Records::History, events),
+            (Records::Calls, calls),
+            (Records::Tests, calls),
+        ];
         let (mut removed, mut after) = (0, String::new());
         loop {
             let mut reader = self.ctx.db.read_admin();
@@ -162,19 +195,14 @@ impl Work<'_> {
             for env in ids {
                 // Most environments have nothing old: asked before a transaction is begun.
                 let mut reader = self.ctx.db.read(env);
-                if let Some(before) = events
-                    && events::any_before(&mut reader, before)
-                        .await
-                        .map_err(Internal::new)?
-                {
-                    removed += self.all_of(Expired::Events(env, before)).await?;
-                }
-                if let Some(before) = calls
-                    && agentkit::any_call_before(&mut reader, before)
-                        .await
-                        .map_err(Internal::new)?
-                {
-                    removed += self.all_of(Expired::Calls(env, before)).await?;
+                for (records, kept) in kept {
+                    let Some(before) = kept.map(|kept| now.minus(kept)) else {
+                        continue;
+                    };
+                    let any = records.any_before(&mut reader, before).await;
+                    if any.map_err(Internal::new)? {
+                        removed += self.all_of(Expired::Records(records, env, before)).await?;
+                    }
                 }
             }
         }
@@ -222,11 +250,8 @@ impl Work<'_> {
             Expired::Leases => leases::purge(tx, now.minus(LEASE_MEMORY), BATCH).await,
             Expired::DeadJobs => jobs::purge_dead(tx, now.minus(DEAD_JOB_MEMORY), BATCH).await,
             Expired::SigningKeys => signing_keys::remove_retired(tx, now, BATCH).await,
-            Expired::Events(env, before) => {
-                events::purge(tx.in_environment(env), before, BATCH).await
-            }
-            Expired::Calls(env, before) => {
-                agentkit::purge_calls(tx.in_environment(env), before, BATCH).await
+            Expired::Records(records, env, before) => {
+                records.purge(tx.in_environment(env), before).await
             }
         };
         removed.map_err(Internal::new)

@@ -218,9 +218,9 @@ impl Limits {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Retention {
-    /// Events, whether they were handed on or not.
+    /// Events, whether they were handed on or not, and the history of accounts.
     pub(crate) events_days: u32,
-    /// The log of calls to providers.
+    /// The log of calls to providers, and tests of connections.
     pub(crate) calls_days: u32,
 }
 

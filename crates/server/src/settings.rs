@@ -252,8 +252,16 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "retention",
         about: "How long records are kept, in days; 0 keeps them for ever.",
         settings: &[
-            set("events_days", Value("90"), "events"),
-            set("calls_days", Value("90"), "the log of calls to providers"),
+            set(
+                "events_days",
+                Value("90"),
+                "events and the history of connected accounts",
+            ),
+            set(
+                "calls_days",
+                Value("90"),
+                "the log of calls to providers, and tests of connections",
+            ),
         ],
     },
     Section {

@@ -30,6 +30,9 @@ async fn seed(test: &TestDb, app: &App, name: &str, at: Timestamp) {
         format!("INSERT INTO events VALUES ('{env}', '{name}', 'k', 'o', NULL, NULL, '{{}}', {at}, NULL)"),
         format!("INSERT INTO tool_calls VALUES ('{env}', '{name}', '{name}', 'API', 't', 'p', 'conn_1', 'c', 'ca_1', 'u',
              'success', 200, '', 1, {at})"),
+        format!("INSERT INTO account_history VALUES ('{env}', 'ca_1', '{name}', 'k', '', {at})"),
+        format!("INSERT INTO connection_tests (env_id, id, connection_id, status, error, error_description, created_at)
+             VALUES ('{env}', '{name}', 'conn_1', 'SUCCESS', '', '', {at})"),
     ] {
         assert_eq!(test.run(statement.clone()).await.unwrap(), 1, "{statement}");
     }
@@ -65,8 +68,8 @@ on_both_engines! {
         seed(&test, &app, "later", NOW.plus(HOUR)).await;
         let done = upkeep::run(&app.ctx, &plan(), &|| false).await.unwrap().unwrap();
         // Of the old rows: two member sessions, code, count, portal session, link, trip, lease, dead
-        // job, event, call. Of those that ended just now: a member and a portal session, code, count.
-        assert_eq!((done.removed, done.rotated), (15, 0));
+        // job, event, call, entry of history, test. Of those that ended just now: a member and a portal session, code, count.
+        assert_eq!((done.removed, done.rotated), (17, 0));
         for (table, filter, left) in [
             ("member_sessions", "id = 'ses_1'", 1),
             ("member_sessions", "id = 'ses_2'", 2),
@@ -81,6 +84,8 @@ on_both_engines! {
             ("jobs", "state = 'dead'", 2),
             ("events", "1 = 1", 2),
             ("tool_calls", "1 = 1", 2),
+            ("account_history", "1 = 1", 2),
+            ("connection_tests", "1 = 1", 2),
         ] {
             assert_eq!(taken(&test, table, filter).await, left, "{table} {filter}");
         }
@@ -94,8 +99,9 @@ on_both_engines! {
         seed(&test, &app, "long ago", NOW.minus(DAY * 5_000)).await;
         let for_ever = UpkeepPlan { events: None, calls: None, ..plan() };
         upkeep::run(&app.ctx, &for_ever, &|| false).await.unwrap().unwrap();
-        assert_eq!(taken(&test, "events", "1 = 1").await, 1);
-        assert_eq!(taken(&test, "tool_calls", "1 = 1").await, 1);
+        for table in ["events", "account_history", "tool_calls", "connection_tests"] {
+            assert_eq!(taken(&test, table, "1 = 1").await, 1, "{table}");
+        }
     }
 
     async fn rows_go_in_batches_until_it_is_time_to_stop(test: TestDb) {

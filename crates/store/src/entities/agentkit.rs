@@ -59,6 +59,15 @@ const LIST_HISTORY: Sql = sql!(
     "account_history.list",
     "SELECT * FROM account_history WHERE env_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3"
 );
+const PURGE_HISTORY: Sql = sql!(
+    "account_history.purge",
+    "DELETE FROM account_history WHERE env_id = $1 AND (account_id, id) IN (
+         SELECT account_id, id FROM account_history WHERE env_id = $1 AND at < $2 ORDER BY at LIMIT $3)"
+);
+const ANY_HISTORY_BEFORE: Sql = sql!(
+    "account_history.any_before",
+    "SELECT id FROM account_history WHERE env_id = $1 AND at < $2 LIMIT 1"
+);
 const PURGE_CALLS: Sql = sql!(
     "tool_calls.purge",
     "DELETE FROM tool_calls WHERE env_id = $1 AND id IN (
@@ -89,6 +98,8 @@ const PUT_SETTINGS: Sql = sql!(
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_HISTORY,
     LIST_HISTORY,
+    PURGE_HISTORY,
+    ANY_HISTORY_BEFORE,
     PURGE_CALLS,
     ANY_CALL_BEFORE,
     LIST_CALLS,
@@ -163,6 +174,22 @@ pub async fn list_history(
 ) -> Result<Vec<HistoryEntry>, StoreError> {
     let params = (db.env(), account, limit);
     db.fetch_all_as(LIST_HISTORY, params).await
+}
+
+/// Whether there are entries of history from before `before`.
+pub async fn any_history_before(
+    from: &mut impl Query,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = from
+        .fetch_optional(ANY_HISTORY_BEFORE, (from.env(), before))
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Removes at most `limit` entries of history from before `before`; gives how many.
+pub async fn purge_history(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    tx.execute(PURGE_HISTORY, (tx.env(), before, limit)).await
 }
 
 /// Whether there are calls that began before `before`.

@@ -61,7 +61,16 @@ const LAST: Sql = sql!(
     "connection_tests.last",
     "SELECT * FROM connection_tests WHERE env_id = $1 AND connection_id = $2 ORDER BY id DESC LIMIT 1"
 );
-pub(crate) const STATEMENTS: &[Sql] = &[INSERT, FINISH, FIND, LAST];
+const PURGE: Sql = sql!(
+    "connection_tests.purge",
+    "DELETE FROM connection_tests WHERE env_id = $1 AND id IN (
+         SELECT id FROM connection_tests WHERE env_id = $1 AND created_at < $2 ORDER BY created_at LIMIT $3)"
+);
+const ANY_BEFORE: Sql = sql!(
+    "connection_tests.any_before",
+    "SELECT id FROM connection_tests WHERE env_id = $1 AND created_at < $2 LIMIT 1"
+);
+pub(crate) const STATEMENTS: &[Sql] = &[INSERT, FINISH, FIND, LAST, PURGE, ANY_BEFORE];
 
 /// Adds a test.
 pub async fn insert(tx: &mut Tx, test: &ConnectionTest) -> Result<(), StoreError> {
@@ -113,4 +122,17 @@ pub async fn last(
 ) -> Result<Option<ConnectionTest>, StoreError> {
     let params = (db.env(), connection);
     db.fetch_optional_as(LAST, params).await
+}
+
+/// Whether there are tests that began before `before`.
+pub async fn any_before(from: &mut impl Query, before: Timestamp) -> Result<bool, StoreError> {
+    let row = from
+        .fetch_optional(ANY_BEFORE, (from.env(), before))
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Removes at most `limit` tests that began before `before`; gives how many.
+pub async fn purge(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    tx.execute(PURGE, (tx.env(), before, limit)).await
 }
