@@ -2,18 +2,25 @@
 
 mod allow_list;
 mod api_key;
+mod change;
 mod check;
+mod create;
+mod delete;
 mod health;
 mod model;
+mod name;
 mod platform_app;
 mod probe;
-mod service;
+mod read;
+mod readiness;
+mod stored;
 pub(crate) mod test_run;
 
+pub use change::ConnectionPatch;
 pub use check::check_settings;
+pub use create::NewConnection;
 pub use health::{CallFigures, ConnectionHealth};
 pub(crate) use model::stored_names;
 pub use model::*;
 pub use platform_app::{PlatformApp, PlatformApps};
-pub use service::*;
 pub use test_run::{StartedTest, TestLink, TestRun, TestStatus};

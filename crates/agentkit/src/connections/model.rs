@@ -1,7 +1,7 @@
 //! A connection: how one environment uses a provider (AK-100..AK-125).
 
 use crate::{
-    providers::{AuthKind, AuthPattern, Provider},
+    providers::{AuthKind, AuthPattern},
     vault::GrantClient,
 };
 use keystead_types::{ConnectionId, Secret, Timestamp};
@@ -383,42 +383,6 @@ fn number(value: &Value) -> Option<u32> {
 }
 
 impl Connection {
-    /// Whether everything needed is there; names the first missing setting.
-    pub fn missing(&self, provider: &Provider) -> Option<&'static str> {
-        let pattern = provider.pattern(self.kind);
-        match self.kind {
-            AuthKind::Oauth | AuthKind::SmartFhir => {
-                if self.authorize_uri(pattern).is_none() {
-                    Some("authorize_uri")
-                } else if self.token_uri(pattern).is_none() {
-                    Some("token_uri")
-                } else if self.settings.client_id.as_deref().unwrap_or("").is_empty() {
-                    Some("client_id")
-                } else if self.kind == AuthKind::Oauth
-                    && self.secrets.client_secret.is_empty()
-                    && self.auth_method(pattern) != "none"
-                {
-                    Some("client_secret")
-                } else {
-                    None
-                }
-            }
-            AuthKind::TrelloOauth1 => {
-                if self.settings.client_id.as_deref().unwrap_or("").is_empty() {
-                    Some("client_id")
-                } else {
-                    (self.secrets.client_secret.is_empty()).then_some("client_secret")
-                }
-            }
-            AuthKind::GoogleDwd => self
-                .secrets
-                .service_account_json
-                .is_empty()
-                .then_some("service_account_json"),
-            _ => None,
-        }
-    }
-
     fn oauth(pattern: Option<&AuthPattern>) -> Option<&crate::providers::OauthSettings> {
         pattern.and_then(|pattern| pattern.oauth_config.as_ref())
     }
