@@ -13,6 +13,8 @@ mod platform_app;
 mod probe;
 mod read;
 mod readiness;
+mod request_policy;
+mod secrets;
 mod stored;
 pub(crate) mod test_run;
 
@@ -23,4 +25,6 @@ pub use health::{CallFigures, ConnectionHealth};
 pub(crate) use model::stored_names;
 pub use model::*;
 pub use platform_app::{PlatformApp, PlatformApps};
+pub use request_policy::{Backoff, CALL_CEILING, RateLimit, RequestPolicy};
+pub use secrets::{ConnectionSecrets, SecretsPatch};
 pub use test_run::{StartedTest, TestLink, TestRun, TestStatus};
