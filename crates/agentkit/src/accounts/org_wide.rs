@@ -5,8 +5,8 @@
 //! has agreed that the shared one acts for him.
 
 use super::{
-    Account, AccountPatch, AccountStatus, CredentialInput, Grounds, Via, grounds::Derived,
-    lifecycle::void_flows,
+    Account, AccountPatch, AccountStatus, CredentialInput, Grounds, Via, change::void_flows,
+    grounds::Derived,
 };
 use crate::{
     AgentKit, Error,

@@ -1,6 +1,6 @@
 //! Disconnecting and deleting accounts (AK-213, AK-214).
 
-use super::{AccountKey, AccountStatus, Grounds, lifecycle::void_flows};
+use super::{AccountKey, AccountStatus, Grounds, change::void_flows};
 use crate::{
     AgentKit, Error,
     error::Result,

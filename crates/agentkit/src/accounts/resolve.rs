@@ -52,6 +52,35 @@ impl AgentKit {
             connected_accounts::matching(db, connection.id, identifier, organization, user).await?;
         one_of(found)
     }
+
+    /// On writes the other keys must not contradict the id (AK-207).
+    pub(crate) async fn require_consistent(
+        &self,
+        env: EnvironmentId,
+        key: &AccountKey,
+        grounds: &Grounds,
+    ) -> Result<()> {
+        if key.id.is_none() {
+            return Ok(());
+        }
+        let account = &grounds.account;
+        let differs = |sent: &Option<String>, stored: &str| {
+            sent.as_deref().is_some_and(|sent| sent != stored)
+        };
+        let mut contradiction = differs(&key.identifier, &account.identifier)
+            || differs(&key.organization_id, &account.organization_id)
+            || differs(&key.user_id, &account.user_id);
+        if let Some(name) = &key.connector {
+            contradiction |= self.connection_named(env, name).await?.id != account.connection_id;
+        }
+        if contradiction {
+            return Err(Error::field(
+                "id",
+                "names another account than the other fields",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The only match; of several the one that belongs to no organization and user.
