@@ -17,6 +17,7 @@ mod oauth1;
 mod place;
 mod portal;
 mod revoke;
+mod settle;
 mod verify;
 
 pub use callback::{CallbackEnd, CallbackError};

@@ -6,9 +6,10 @@
 
 use super::{
     FLOW_LIFETIME,
-    callback::{CallbackEnd, CallbackError, PendingGrant},
+    callback::{CallbackEnd, CallbackError},
     consenter::text,
     purpose,
+    settle::PendingGrant,
 };
 use crate::{AgentKit, Error, accounts::Grounds, vault::Sealed};
 use keystead_crypto::{TokenHash, random_token};

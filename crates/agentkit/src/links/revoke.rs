@@ -1,6 +1,6 @@
 //! Telling the provider that a grant is over (AK-213).
 
-use super::callback::PendingGrant;
+use super::settle::PendingGrant;
 use crate::{
     AgentKit,
     accounts::Grounds,

@@ -1,6 +1,6 @@
 //! Who consented is confirmed: a waiting grant becomes live (AK-322).
 
-use super::{MAX_VERIFY_ATTEMPTS, callback::PendingGrant, purpose};
+use super::{MAX_VERIFY_ATTEMPTS, purpose, settle::PendingGrant};
 use crate::{
     AgentKit, Error,
     accounts::{Account, AccountStatus, Grounds, merged_config},
