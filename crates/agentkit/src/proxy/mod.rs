@@ -4,6 +4,8 @@ mod forward;
 mod headers;
 mod limits;
 mod log;
+mod log_entry;
+mod outgoing;
 mod snapshots;
 mod target;
 
