@@ -8,6 +8,7 @@ mod flights;
 mod headers;
 mod mint;
 mod refresh;
+mod refresh_outcome;
 mod seal;
 mod signing;
 mod tableau;
