@@ -312,13 +312,14 @@ impl ConnectedAccountService for ConnectedAccounts {
         let (caller, message) = open(request)?;
         let key = limited(&caller, id_key(message.id))?;
         self.check_shared(&caller, &key).await?;
-        let disconnected = self
+        let (account, connection) = self
             .kit()
             .disconnect_account(caller.env(), &caller.actor(), key)
             .await
             .map_err(failed)?;
+        let nothing = Some(AuthorizationDetails::default());
         Ok(Response::new(pb::DisconnectConnectedAccountResponse {
-            connected_account: Some(changed(&disconnected)),
+            connected_account: Some(convert::account(&account, &connection, nothing)),
         }))
     }
 

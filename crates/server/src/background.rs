@@ -18,7 +18,7 @@ const REFRESH_PERIOD: Duration = Duration::from_secs(30);
 const REFRESH_JITTER: Duration = Duration::from_secs(5);
 /// Accounts refreshed before the next look at the clock and at the shutdown.
 const REFRESH_BATCH: u32 = 16;
-/// Grants that nobody verified, ended in one round.
+/// Grants that nobody verified, and trips that nobody finished, ended in one round.
 const LAPSE_BATCH: u32 = 256;
 /// Jobs of this process start at once; this is for those that another one left behind.
 const WORK_PERIOD: Duration = Duration::from_secs(10);
@@ -85,6 +85,9 @@ async fn refresh(app: App, stop: CancellationToken) {
     while pause(&stop, REFRESH_PERIOD + jitter(&app)).await {
         if let Err(error) = app.agentkit.lapse_pending(LAPSE_BATCH).await {
             tracing::warn!(%error, "grants that were not verified could not be ended");
+        }
+        if let Err(error) = app.agentkit.lapse_flows(LAPSE_BATCH).await {
+            tracing::warn!(%error, "trips that were not finished could not be ended");
         }
         loop {
             match app.agentkit.refresh_due(REFRESH_BATCH).await {

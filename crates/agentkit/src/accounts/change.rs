@@ -5,6 +5,7 @@ use super::{
     api_config::{check_api_config, merged_config},
     credential::no_own_credential,
     destination::require_secrets_again,
+    own_status,
     scope_selection::checked_selection,
 };
 use crate::{
@@ -17,7 +18,7 @@ use keystead_identity::Actor;
 use keystead_store::{
     Tx,
     entities::{
-        auth_links,
+        auth_links::{self, PendingGrantRow},
         connected_accounts::{self, LeaseRequest},
         sessions,
     },
@@ -55,7 +56,7 @@ impl AgentKit {
     ) -> Result<Arc<Grounds>> {
         let key = key.normalised();
         let grounds = self.grounds(env, key.clone()).await?;
-        self.require_consistent(env, &key, &grounds).await?;
+        self.require_consistent(env, &key, &grounds.account).await?;
         // SECURITY: whoever may write accounts must not steer the calls of all users.
         if grounds.account.is_org_wide {
             return Err(Error::SharedCredential("authorize it for the organization"));
@@ -91,8 +92,9 @@ impl AgentKit {
         };
         let id = grounds.account.id;
         for _ in 0..MAX_TRIES {
-            if self.try_change(env, actor, &grounds, &patch, via).await? {
+            if let Some(dropped) = self.try_change(env, actor, &grounds, &patch, via).await? {
                 self.snapshots().forget(env, id);
+                self.revoke_dropped(&grounds, &dropped).await;
                 return self.grounds_of(env, id).await;
             }
             // Those who lost a race queue up, so that each gets through.
@@ -105,7 +107,8 @@ impl AgentKit {
     }
 
     /// Puts a patch over the account as it is in the transaction, so that no other change is lost.
-    /// `false`, and nothing written, when the credential is not the one that was read.
+    /// Gives the waiting grants that this ended; `None`, and nothing written, when the credential is
+    /// not the one that was read.
     async fn try_change(
         &self,
         env: EnvironmentId,
@@ -113,7 +116,7 @@ impl AgentKit {
         grounds: &Grounds,
         patch: &AccountPatch,
         via: Via,
-    ) -> Result<bool> {
+    ) -> Result<Option<Vec<PendingGrantRow>>> {
         if let Via::Link(_) = via {
             require_secrets_again(grounds, patch)?;
         }
@@ -128,28 +131,31 @@ impl AgentKit {
             Some(self.sealed_credential(grounds, &merged, now).await?)
         };
         let mut tx = ctx.db.begin(env).await?;
+        let row = connected_accounts::lock(&mut tx, id).await?;
+        let row = row.ok_or(match via {
+            Via::Api => Error::AccountNotFound,
+            Via::Link(_) => Error::AuthRequestNotFound,
+        })?;
+        let current = Account::from_row(&row, now)?;
+        let version = grounds.account.credential_version;
+        // SECURITY: what a link may change was judged by the credential that was read.
+        let judged = sealed.is_some() || matches!(via, Via::Link(_));
+        if judged && current.credential_version != version {
+            return Ok(None);
+        }
+        let before = current.status;
+        let mut dropped = Vec::new();
         if let Via::Link(link) = via {
             // SECURITY: a link works once, even when its form is sent twice at the same moment.
             if !auth_links::complete_link(&mut tx, link, now).await? {
                 return Err(Error::AuthRequestNotFound);
             }
             test_run::passed(&mut tx, link, now).await?;
-            void_flows(&mut tx, id, now).await?;
+            dropped = void_flows(&mut tx, id, now).await?;
             // SECURITY: whoever else opened the link must not change what is connected now.
             sessions::end_portal_sessions(&mut tx, id).await?;
-        }
-        if sealed.is_some() {
-            auth_links::drop_pending(&mut tx, id).await?;
-        }
-        let current = connected_accounts::lock(&mut tx, id)
-            .await?
-            .ok_or(Error::AccountNotFound)?;
-        let current = Account::from_row(&current, now)?;
-        let version = grounds.account.credential_version;
-        // SECURITY: what a link may change was judged by the credential that was read.
-        let judged = sealed.is_some() || matches!(via, Via::Link(_));
-        if judged && current.credential_version != version {
-            return Ok(false);
+        } else if sealed.is_some() {
+            dropped = auth_links::drop_pending(&mut tx, id).await?;
         }
         if partial {
             let lease = LeaseRequest {
@@ -173,12 +179,12 @@ impl AgentKit {
         let selection = selection.map(|selection| json!(selection));
         let api_config = Value::Object(api_config);
         connected_accounts::set_config(&mut tx, id, &api_config, selection.as_ref(), now).await?;
-        let (mut before, mut account) = (current.status, current);
+        let mut account = current;
         if let Some(sealed) = sealed {
             connected_accounts::set_credential(&mut tx, id, &sealed, now).await?;
-            // As it was before a waiting grant was dropped.
-            before = grounds.account.status;
             account.status = AccountStatus::Active;
+        } else if !dropped.is_empty() {
+            account.status = own_status(&row)?;
         }
         let connection = &grounds.connection;
         let event = AccountEvent::Updated;
@@ -187,13 +193,16 @@ impl AgentKit {
         let action = "connected_account.updated";
         record::audit(&mut tx, ctx, actor, action, &id.to_string()).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(dropped))
     }
 }
 
-/// Ends every link and waiting grant of an account.
-pub(super) async fn void_flows(tx: &mut Tx, id: ConnectedAccountId, now: Timestamp) -> Result<()> {
+/// Ends every link and waiting grant of an account; gives the grants, which have to be revoked.
+pub(super) async fn void_flows(
+    tx: &mut Tx,
+    id: ConnectedAccountId,
+    now: Timestamp,
+) -> Result<Vec<PendingGrantRow>> {
     auth_links::complete_links(tx, id, now).await?;
-    auth_links::drop_pending(tx, id).await?;
-    Ok(())
+    Ok(auth_links::drop_pending(tx, id).await?)
 }

@@ -259,23 +259,26 @@ impl AgentKit {
     ) -> Result<()> {
         let grounds = &link.grounds;
         let (ctx, id, now) = (self.ctx(), grounds.account.id, self.ctx().clock.now());
-        let mut account = grounds.account.clone();
-        account.status = AccountStatus::Active;
         let mut tx = ctx.db.begin(env).await?;
+        let row = connected_accounts::lock(&mut tx, id).await?;
+        let mut account = Account::from_row(&row.ok_or(Error::AuthRequestNotFound)?, now)?;
+        let before = account.status;
+        account.status = AccountStatus::Active;
         // SECURITY: a link works once, even when its form is sent twice at the same moment.
         if !auth_links::complete_link(&mut tx, link.row.id, now).await? {
             return Err(Error::AuthRequestNotFound);
         }
         test_run::passed(&mut tx, link.row.id, now).await?;
-        void_flows(&mut tx, id, now).await?;
+        let dropped = void_flows(&mut tx, id, now).await?;
         connected_accounts::set_status(&mut tx, id, account.status.as_str(), "", now).await?;
         let (event, connection) = (AccountEvent::Updated, &grounds.connection);
         record::account_event(&mut tx, ctx, event, &account, connection, "").await?;
-        record::status_change(&mut tx, ctx, &account, connection, grounds.account.status).await?;
+        record::status_change(&mut tx, ctx, &account, connection, before).await?;
         let action = "connected_account.consented";
         record::audit(&mut tx, ctx, actor, action, &id.to_string()).await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
+        self.revoke_dropped(grounds, &dropped).await;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use keystead_identity::Actor;
 use keystead_store::{
     Query, Tx,
     account_removal::{self, Owner},
+    connected_accounts,
     jobs::{self, Job, NewJob},
 };
 use keystead_types::{ConnectionId, EnvironmentId, Internal, OrganizationId};
@@ -178,7 +179,8 @@ impl AgentKit {
         removal: &Removal,
         id: keystead_types::ConnectedAccountId,
     ) -> Result<()> {
-        let grounds = self.grounds_of(removal.env, id).await?;
-        self.delete_grounds(&removal.actor, &grounds).await
+        let row = connected_accounts::find(&mut self.ctx().db.read(removal.env), id).await?;
+        let row = row.ok_or(Error::AccountNotFound)?;
+        self.delete_row(removal.env, &removal.actor, row).await
     }
 }

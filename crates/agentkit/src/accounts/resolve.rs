@@ -58,12 +58,11 @@ impl AgentKit {
         &self,
         env: EnvironmentId,
         key: &AccountKey,
-        grounds: &Grounds,
+        account: &Account,
     ) -> Result<()> {
         if key.id.is_none() {
             return Ok(());
         }
-        let account = &grounds.account;
         let differs = |sent: &Option<String>, stored: &str| {
             sent.as_deref().is_some_and(|sent| sent != stored)
         };

@@ -265,8 +265,15 @@ impl AgentKit {
             .and_then(|oauth| oauth.post_auth);
         let found = match hook {
             Some(hook) => {
-                self.account_values(hook, grounds, &tokens, parameters)
-                    .await?
+                let found = self.account_values(hook, grounds, &tokens, parameters);
+                match found.await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        // Nobody will use these tokens.
+                        self.revoke_unused(grounds, &credential_of(&tokens, client));
+                        return Err(error);
+                    }
+                }
             }
             None => Found::default(),
         };
@@ -311,18 +318,11 @@ impl AgentKit {
                 .default_expires_in(Some(&grounds.pattern))
         });
         let domain = found.values.get("domain").and_then(Value::as_str);
-        let mut credential = Credential::default();
-        credential
-            .access_token
-            .clone_from(tokens.access_token.expose());
-        if let Some(token) = &tokens.refresh_token {
-            credential.refresh_token.clone_from(token.expose());
-        }
+        let mut credential = credential_of(&tokens, client);
         credential.scopes = tokens.scopes.unwrap_or_else(|| asked_scopes(flow));
         domain
             .unwrap_or(&grounds.credential.domain)
             .clone_into(&mut credential.domain);
-        credential.client = Some(client);
         if let Some(consenter) = &consenter {
             credential.provider_subject.clone_from(&consenter.subject);
         }
@@ -344,6 +344,19 @@ impl Grounds {
         let expected = oauth.and_then(|oauth| oauth.issuer.as_deref());
         matches!((expected, named), (Some(expected), Some(named)) if expected != named)
     }
+}
+
+/// The tokens, and the client they were issued to.
+fn credential_of(tokens: &TokenResponse, client: GrantClient) -> Credential {
+    let mut credential = Credential::default();
+    credential
+        .access_token
+        .clone_from(tokens.access_token.expose());
+    if let Some(token) = &tokens.refresh_token {
+        credential.refresh_token.clone_from(token.expose());
+    }
+    credential.client = Some(client);
+    credential
 }
 
 fn asked_scopes(flow: &FlowRow) -> Vec<String> {

@@ -81,7 +81,7 @@ impl AgentKit {
             }
             found => {
                 let found = found?;
-                self.require_consistent(env, &key, &found).await?;
+                self.require_consistent(env, &key, &found.account).await?;
                 found
             }
         };

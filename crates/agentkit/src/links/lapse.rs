@@ -5,7 +5,7 @@
 
 use super::MAX_VERIFY_ATTEMPTS;
 use crate::{
-    AgentKit,
+    AgentKit, Error,
     accounts::{AccountStatus, Grounds, own_status},
     error::Result,
     record,
@@ -13,11 +13,11 @@ use crate::{
 use keystead_store::{
     Tx,
     entities::{
-        auth_links::{self, PendingGrantRow},
+        auth_links::{self, AbandonedFlow, PendingGrantRow},
         connected_accounts::{self, DueAccount},
     },
 };
-use keystead_types::{ConnectedAccountId, EnvironmentId};
+use keystead_types::{AuthRequestId, ConnectedAccountId, EnvironmentId};
 
 impl AgentKit {
     /// Ends waiting grants of all environments that were not verified in time, a batch at a time;
@@ -33,6 +33,35 @@ impl AgentKit {
             }
         }
         Ok(count)
+    }
+
+    /// Removes trips to providers, of all environments, that nobody finished in time, a batch at a
+    /// time, and revokes the grants that waited in them for the choice of a place (AK-013); gives how
+    /// many trips were looked at.
+    pub async fn lapse_flows(&self, batch: u32) -> Result<usize> {
+        let now = self.ctx().clock.now();
+        let mut read = self.ctx().db.read_admin();
+        let abandoned = auth_links::abandoned_flows(&mut read, now, batch).await?;
+        let count = abandoned.len();
+        for AbandonedFlow { environment, id } in abandoned {
+            if let Err(error) = self.lapse_flow(environment, id).await {
+                tracing::warn!(flow = %id, %error, "a trip that was not finished could not be ended");
+            }
+        }
+        Ok(count)
+    }
+
+    async fn lapse_flow(&self, env: EnvironmentId, id: AuthRequestId) -> Result<()> {
+        let mut tx = self.ctx().db.begin(env).await?;
+        let flow = auth_links::drop_abandoned_flow(&mut tx, id, self.ctx().clock.now()).await?;
+        tx.commit().await?;
+        let Some(flow) = flow else { return Ok(()) };
+        let link = auth_links::find_link_by_id(&mut self.ctx().db.read(env), flow.link_id).await?;
+        if let Some(link) = link {
+            let grounds = self.grounds_of(env, link.account_id).await?;
+            self.revoke_waiting(&grounds, &[flow]).await;
+        }
+        Ok(())
     }
 
     async fn lapse(&self, env: EnvironmentId, id: ConnectedAccountId) -> Result<()> {
@@ -66,6 +95,9 @@ impl AgentKit {
         let grounds = self.grounds_of(env, id).await?;
         let now = self.ctx().clock.now();
         let mut tx = self.ctx().db.begin(env).await?;
+        connected_accounts::lock(&mut tx, id)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)?;
         auth_links::count_pending_attempt(&mut tx, hash).await?;
         let until =
             connected_accounts::set_pending_until(&mut tx, id, MAX_VERIFY_ATTEMPTS, now).await?;

@@ -29,6 +29,7 @@ pub(crate) use oauth1::consumer;
 pub use place::{OpenQuestion, Place, ToChoose};
 
 pub(crate) use limits::LinkRate;
+pub(crate) use revoke::Dropped;
 use std::time::Duration;
 
 /// How long a trip to the provider may take (section 7).

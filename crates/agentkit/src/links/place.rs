@@ -50,6 +50,13 @@ pub struct ToChoose {
     pub question: OpenQuestion,
 }
 
+/// As much of what a trip holds as is needed to give a grant back.
+#[derive(Deserialize)]
+struct MayWait {
+    /// Absent while the browser is at the provider.
+    grant: Option<PendingGrant>,
+}
+
 /// What waits for the answer; sealed.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
@@ -211,6 +218,22 @@ impl AgentKit {
             .account_values
             .insert(question.name, Value::String(value.to_owned()));
         self.settle_or_drop(env, &link, grant).await.map(Some)
+    }
+
+    /// Revokes the grants of trips that nobody will finish: those that waited for an answer.
+    pub(crate) async fn revoke_waiting(&self, grounds: &Grounds, flows: &[FlowRow]) {
+        for flow in flows {
+            let id = flow.id.to_string();
+            let place = Sealed::Flow(&id);
+            let opened = self.open_sealed(grounds.environment, place, &flow.sealed);
+            match opened.await {
+                Ok(MayWait { grant: Some(grant) }) => {
+                    self.revoke_unused(grounds, &grant.credential);
+                }
+                Ok(MayWait { grant: None }) => {}
+                Err(error) => tracing::warn!(flow = %id, %error, "a trip cannot be read"),
+            }
+        }
     }
 
     async fn waiting(

@@ -10,11 +10,24 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, header};
 use keystead_net::Limits;
-use keystead_store::entities::auth_links::PendingGrantRow;
+use keystead_store::entities::{
+    auth_links::{FlowRow, PendingGrantRow},
+    connected_accounts::AccountRow,
+};
+use keystead_types::EnvironmentId;
 use std::time::Duration;
 
 /// Best effort; nobody waits for it.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What held grants of an account and is gone.
+#[derive(Default)]
+pub(crate) struct Dropped {
+    /// Trips to the provider that nobody finished.
+    pub(crate) flows: Vec<FlowRow>,
+    /// Grants that waited for verification.
+    pub(crate) pending: Vec<PendingGrantRow>,
+}
 
 impl AgentKit {
     /// Revokes the account's grant at the provider in the background, when its endpoint is known
@@ -46,6 +59,25 @@ impl AgentKit {
                     tracing::warn!(account = %id, %error, "a waiting grant cannot be read");
                 }
             }
+        }
+    }
+
+    /// Revokes what an account had that was removed or disconnected, when its connector still says
+    /// how.
+    pub(crate) async fn revoke_removed(
+        &self,
+        env: EnvironmentId,
+        row: AccountRow,
+        dropped: &Dropped,
+    ) {
+        let id = row.id;
+        match self.grounds_from(env, row).await {
+            Ok(grounds) => {
+                self.revoke_upstream(&grounds);
+                self.revoke_dropped(&grounds, &dropped.pending).await;
+                self.revoke_waiting(&grounds, &dropped.flows).await;
+            }
+            Err(error) => tracing::warn!(account = %id, %error, "grant not revoked upstream"),
         }
     }
 

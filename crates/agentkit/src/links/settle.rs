@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     AgentKit, Error,
-    accounts::{AccountStatus, Grounds},
+    accounts::{Account, AccountStatus, Grounds},
     connections::test_run,
     record::{self, AccountEvent},
     settings::Verification,
@@ -73,13 +73,23 @@ impl AgentKit {
     ) -> Result<CallbackEnd> {
         let credential = pending.credential.clone();
         let settled = self.settle(env, &link.row, &link.grounds, pending).await;
-        if let Err(CallbackError::Other(Error::AuthRequestNotFound)) = &settled {
-            // Another browser finished the link meanwhile; nobody will use these tokens.
-            self.revoke_unused(&link.grounds, &credential);
-        } else if let Err(error) = &settled {
-            self.fail_test(env, link.row.id, error).await?;
-        } else if let Some(client) = &credential.client {
-            self.remember_way(&link.grounds, client).await;
+        match &settled {
+            Ok(_) => {
+                if let Some(client) = &credential.client {
+                    self.remember_way(&link.grounds, client).await;
+                }
+            }
+            // It may have been stored all the same.
+            Err(error @ CallbackError::Other(Error::Internal(_))) => {
+                self.fail_test(env, link.row.id, error).await?;
+            }
+            // Another browser finished the link meanwhile, say; nobody will use these tokens.
+            Err(error) => {
+                self.revoke_unused(&link.grounds, &credential);
+                if !matches!(error, CallbackError::Other(Error::AuthRequestNotFound)) {
+                    self.fail_test(env, link.row.id, error).await?;
+                }
+            }
         }
         settled
     }
@@ -136,9 +146,12 @@ impl AgentKit {
             attempts: 0,
         };
         let hash = ctx.keys.hasher.hash(purpose::REQUEST, request.expose());
-        let mut account = grounds.account.clone();
-        account.status = AccountStatus::PendingVerification;
         let mut tx = ctx.db.begin(env).await?;
+        let current = connected_accounts::lock(&mut tx, id).await?;
+        let mut account = Account::from_row(&current.ok_or(Error::AuthRequestNotFound)?, now)?;
+        let before = account.status;
+        account.status = AccountStatus::PendingVerification;
+        // Under the account's lock: whoever makes a grant live or disconnects completes the links.
         let open = auth_links::find_link_by_id(&mut tx, link.id).await?;
         if open.is_none_or(|link| link.completed_at.is_some()) {
             return Err(Error::AuthRequestNotFound.into());
@@ -155,14 +168,7 @@ impl AgentKit {
         test_run::passed(&mut tx, link.id, now).await?;
         let event = AccountEvent::OauthTokensFetched;
         record::account_event(&mut tx, ctx, event, &account, &grounds.connection, "").await?;
-        record::status_change(
-            &mut tx,
-            ctx,
-            &account,
-            &grounds.connection,
-            grounds.account.status,
-        )
-        .await?;
+        record::status_change(&mut tx, ctx, &account, &grounds.connection, before).await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
         Ok(())
@@ -176,8 +182,11 @@ impl AgentKit {
         grounds: &Arc<Grounds>,
         pending: PendingGrant,
     ) -> Result<()> {
-        let mut tx = self.ctx().db.begin(env).await?;
         let account = grounds.account.clone();
+        let mut tx = self.ctx().db.begin(env).await?;
+        connected_accounts::lock(&mut tx, account.id)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)?;
         let event = AccountEvent::OauthTokensFetched;
         record::account_event(
             &mut tx,

@@ -125,6 +125,10 @@ impl AgentKit {
             .await?;
         let mut tx = self.ctx().db.begin(env).await?;
         let now = self.ctx().clock.now();
+        // The account before what hangs on it, as in `make_live`.
+        connected_accounts::lock(&mut tx, pending.account_id)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)?;
         if !auth_links::consume_pending(&mut tx, hash, now, MAX_VERIFY_ATTEMPTS).await? {
             return Err(Error::AuthRequestNotFound);
         }
@@ -156,8 +160,13 @@ impl AgentKit {
         grant: PendingGrant,
     ) -> Result<Vec<PendingGrantRow>> {
         let (ctx, now, id) = (self.ctx(), self.ctx().clock.now(), grounds.account.id);
+        // Settings that were changed during the consent are kept.
+        let current = connected_accounts::lock(tx, id)
+            .await?
+            .ok_or(Error::AuthRequestNotFound)?;
+        let current = Account::from_row(&current, now)?;
         // SECURITY: a link works once, even when two browsers finish it at the same moment.
-        if !auth_links::complete_link(tx, link, now).await? {
+        if !auth_links::complete_consented(tx, link, now).await? {
             return Err(Error::AuthRequestNotFound);
         }
         test_run::passed(tx, link, now).await?;
@@ -165,11 +174,6 @@ impl AgentKit {
         let dropped = auth_links::drop_pending(tx, id).await?;
         // SECURITY: whoever else opened the link must not change the account that is connected now.
         sessions::end_portal_sessions(tx, id).await?;
-        // Settings that were changed during the consent are kept.
-        let current = connected_accounts::lock(tx, id)
-            .await?
-            .ok_or(Error::AuthRequestNotFound)?;
-        let current = Account::from_row(&current, now)?;
         let expires_at = grant.expires_at.map(Timestamp::from_micros);
         let new = self
             .sealed_grant(grounds, &grant.credential, expires_at, now)
@@ -209,14 +213,7 @@ impl AgentKit {
             detail.push_str(&withheld.join(", "));
         }
         record::oauth_succeeded(tx, ctx, &account, &grounds.connection, &detail, other).await?;
-        record::status_change(
-            tx,
-            ctx,
-            &account,
-            &grounds.connection,
-            grounds.account.status,
-        )
-        .await?;
+        record::status_change(tx, ctx, &account, &grounds.connection, current.status).await?;
         Ok(dropped)
     }
 }

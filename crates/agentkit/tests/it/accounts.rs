@@ -266,8 +266,8 @@ on_both_engines! {
         let id = app.connected(&connection, "ada").await;
         let before = app.happened().await.len();
         for _ in 0..2 {
-            let grounds = app.kit.disconnect_account(app.env, &app.actor, by_id(id)).await.unwrap();
-            assert_eq!(grounds.account.status, AccountStatus::Disconnected);
+            let (account, _) = app.kit.disconnect_account(app.env, &app.actor, by_id(id)).await.unwrap();
+            assert_eq!(account.status, AccountStatus::Disconnected);
         }
         let row = app.row(id).await;
         assert_eq!((row.credential, row.token_expires_at, row.refresh_due_at), (None, None, None));

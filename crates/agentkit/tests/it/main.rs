@@ -37,6 +37,7 @@ mod refresh;
 mod refresh_failures;
 mod removal;
 mod request_policy;
+mod revocation;
 mod tableau;
 mod upstream;
 mod upstream_hosts;

@@ -14,6 +14,7 @@ use keystead_agentkit::{
     accounts::{AccountPatch, AccountStatus},
     connections::Connection,
     links::{CallbackEnd, CallbackError, OpenLink},
+    providers::{AuthPattern, RevocationScope},
     settings::Verification,
 };
 use keystead_testkit::{engines::TestDb, on_both_engines};
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A provider with these sites and tenants.
-async fn started(test: &TestDb, sites: Value, tenants: Value) -> (App, Script) {
+pub(crate) async fn started(test: &TestDb, sites: Value, tenants: Value) -> (App, Script) {
     let script = Script::default();
     let (calls, others) = (script.clone(), script.clone());
     let routes = Router::new()
@@ -43,7 +44,7 @@ async fn started(test: &TestDb, sites: Value, tenants: Value) -> (App, Script) {
     (app, script)
 }
 
-fn two_sites() -> Value {
+pub(crate) fn two_sites() -> Value {
     json!([
         {"id": "cloud-1", "name": "Acme", "url": "https://acme.atlassian.net", "scopes": ["read:jira-work"]},
         {"id": "cloud-2", "name": "Beta", "url": "https://beta.atlassian.net", "scopes": ["read:jira-work"]},
@@ -51,15 +52,24 @@ fn two_sites() -> Value {
     ])
 }
 
-async fn jira(app: &mut App) -> Connection {
+pub(crate) async fn jira(app: &mut App) -> Connection {
     let token = token_at("/sandbox/provider/token");
-    let connection = connected_to(app, "JIRA", "/ex/jira/{{cloud_id}}", token).await;
+    let revocable = |pattern: &mut AuthPattern, app: &App| {
+        token(pattern, app);
+        let oauth = pattern.oauth_config.get_or_insert_default();
+        oauth.revocation_uri = Some(app.upstream.url("/sandbox/provider/revoke"));
+        oauth.revocation_scope = Some(RevocationScope::Grant);
+    };
+    let connection = connected_to(app, "JIRA", "/ex/jira/{{cloud_id}}", revocable).await;
     let (id, secret) = (keystead_sandbox::CLIENT_ID, keystead_sandbox::CLIENT_SECRET);
     app.configure(connection, id, secret, |_| {}).await
 }
 
 /// Ada's consent, and the browser it was given in.
-async fn consented(app: &App, connection: &Connection) -> (OpenLink, Secret<String>, CallbackEnd) {
+pub(crate) async fn consented(
+    app: &App,
+    connection: &Connection,
+) -> (OpenLink, Secret<String>, CallbackEnd) {
     let link = app.link("c", "ada").await;
     let consent = app.kit.begin_consent(app.env, &link).await.unwrap();
     let back = app.upstream.allow(&consent).await;
@@ -70,7 +80,7 @@ async fn consented(app: &App, connection: &Connection) -> (OpenLink, Secret<Stri
     (link, back.browser, end.unwrap())
 }
 
-fn asked(end: CallbackEnd) -> Secret<String> {
+pub(crate) fn asked(end: CallbackEnd) -> Secret<String> {
     match end {
         CallbackEnd::Choose(request) => request,
         other => panic!("{other:?}"),

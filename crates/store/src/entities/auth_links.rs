@@ -4,7 +4,7 @@
 use crate::{
     AdminSql, Execute, Fetch, FromRow, Query, Row, Sql, StoreError, Tx, admin, admin_sql, sql,
 };
-use keystead_types::{AuthRequestId, ConnectedAccountId, ConnectionId, Timestamp};
+use keystead_types::{AuthRequestId, ConnectedAccountId, ConnectionId, EnvironmentId, Timestamp};
 
 /// A row of `auth_links`.
 #[derive(Clone, PartialEq, Debug)]
@@ -81,6 +81,12 @@ const COMPLETE_LINK: Sql = sql!(
     "auth_links.complete_one",
     "UPDATE auth_links SET completed_at = $3 WHERE env_id = $1 AND id = $2 AND completed_at IS NULL AND expires_at > $3"
 );
+/// A consent that began in time is finished however long it took; its flow and its waiting grant end
+/// by themselves (AK-322).
+const COMPLETE_CONSENTED: Sql = sql!(
+    "auth_links.complete_consented",
+    "UPDATE auth_links SET completed_at = $3 WHERE env_id = $1 AND id = $2 AND completed_at IS NULL"
+);
 const INSERT_FLOW: Sql = sql!(
     "auth_flows.insert",
     "INSERT INTO auth_flows (env_id, id, link_id, connection_id, state_hash, browser_hash, sealed, scopes, created_at, expires_at)
@@ -97,6 +103,21 @@ const REDEEM_FLOW: Sql = sql!(
     "UPDATE auth_flows SET used_at = $5
      WHERE env_id = $1 AND state_hash = $2 AND connection_id = $3 AND browser_hash = $4 AND used_at IS NULL AND expires_at > $5
      RETURNING *"
+);
+const OPEN_FLOWS: Sql = sql!(
+    "auth_flows.open_of_account",
+    "SELECT * FROM auth_flows
+     WHERE env_id = $1 AND used_at IS NULL
+       AND link_id IN (SELECT id FROM auth_links WHERE env_id = $1 AND account_id = $2)"
+);
+const ABANDONED_FLOWS: AdminSql = admin_sql!(
+    "auth_flows.abandoned",
+    "SELECT env_id, id FROM auth_flows WHERE used_at IS NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2"
+);
+/// One of several nodes gets the row.
+const DROP_ABANDONED_FLOW: Sql = sql!(
+    "auth_flows.drop_abandoned",
+    "DELETE FROM auth_flows WHERE env_id = $1 AND id = $2 AND used_at IS NULL AND expires_at <= $3 RETURNING *"
 );
 const INSERT_PENDING: Sql = sql!(
     "pending_grants.insert",
@@ -141,16 +162,19 @@ const PURGE_FLOWS: AdminSql = admin_sql!(
     "DELETE FROM auth_flows WHERE (env_id, id) IN (
          SELECT env_id, id FROM auth_flows WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"
 );
-pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[PURGE_LINKS, PURGE_FLOWS];
+pub(crate) const ADMIN_STATEMENTS: &[AdminSql] = &[PURGE_LINKS, PURGE_FLOWS, ABANDONED_FLOWS];
 pub(crate) const STATEMENTS: &[Sql] = &[
     INSERT_LINK,
     FIND_LINK,
     FIND_LINK_BY_ID,
     COMPLETE_LINKS,
     COMPLETE_LINK,
+    COMPLETE_CONSENTED,
     INSERT_FLOW,
     FIND_FLOW,
     REDEEM_FLOW,
+    OPEN_FLOWS,
+    DROP_ABANDONED_FLOW,
     INSERT_PENDING,
     FIND_PENDING,
     CONSUME_PENDING,
@@ -246,6 +270,17 @@ pub async fn complete_link(
     Ok(tx.execute(COMPLETE_LINK, params).await? == 1)
 }
 
+/// Finishes the link of a consent, which may have run out meanwhile; `false` when it was finished
+/// already.
+pub async fn complete_consented(
+    tx: &mut Tx,
+    id: AuthRequestId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let params = (tx.env(), id, at);
+    Ok(tx.execute(COMPLETE_CONSENTED, params).await? == 1)
+}
+
 /// Voids every open link of an account.
 pub async fn complete_links(
     tx: &mut Tx,
@@ -302,6 +337,52 @@ pub async fn redeem_flow(
 ) -> Result<Option<FlowRow>, StoreError> {
     let params = (tx.env(), state_hash, connection, browser_hash, now);
     tx.fetch_optional_as(REDEEM_FLOW, params).await
+}
+
+/// The trips of an account that were not finished.
+pub async fn open_flows(
+    db: &mut impl Query,
+    account: ConnectedAccountId,
+) -> Result<Vec<FlowRow>, StoreError> {
+    let params = (db.env(), account);
+    db.fetch_all_as(OPEN_FLOWS, params).await
+}
+
+/// A trip that nobody finished in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AbandonedFlow {
+    /// Environment.
+    pub environment: EnvironmentId,
+    /// Trip.
+    pub id: AuthRequestId,
+}
+
+impl FromRow for AbandonedFlow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            environment: row.get("env_id")?,
+            id: row.get("id")?,
+        })
+    }
+}
+
+/// At most `limit` trips of all environments that were not finished in time, oldest first.
+pub async fn abandoned_flows(
+    db: &mut impl Fetch<Statement = AdminSql>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<AbandonedFlow>, StoreError> {
+    db.fetch_all_as(ABANDONED_FLOWS, (now, limit)).await
+}
+
+/// Removes a trip that nobody finished in time; gives it to the first who does.
+pub async fn drop_abandoned_flow(
+    tx: &mut Tx,
+    id: AuthRequestId,
+    now: Timestamp,
+) -> Result<Option<FlowRow>, StoreError> {
+    let params = (tx.env(), id, now);
+    tx.fetch_optional_as(DROP_ABANDONED_FLOW, params).await
 }
 
 /// Adds a grant that waits for verification.
