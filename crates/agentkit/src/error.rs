@@ -132,6 +132,20 @@ pub enum Error {
     Internal(#[from] Internal),
 }
 
+impl Error {
+    /// Whether the database could not do it now and may do it later.
+    pub(crate) fn is_transient(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<StoreError>() {
+                return error.is_transient();
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 fn first(violations: &[FieldViolation]) -> String {
     violations.first().map_or_else(String::new, |violation| {
         format!("{} {}", violation.field, violation.description)

@@ -31,6 +31,7 @@ use keystead_types::EnvironmentId;
 use links::LinkRate;
 use proxy::{CallLog, Limiters, Snapshots};
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use tokio_util::task::TaskTracker;
 use vault::Flights;
 
 /// Everything AgentKit needs. Cheap to clone.
@@ -54,6 +55,8 @@ struct Inner {
     platform_apps: PlatformApps,
     /// Told when work was queued.
     work: tokio::sync::Notify,
+    /// What must not be cut off: its result exists nowhere else.
+    unfinished: TaskTracker,
 }
 
 impl AgentKit {
@@ -74,6 +77,7 @@ impl AgentKit {
             calls: CallLog::default(),
             platform_apps: PlatformApps::new(),
             work: tokio::sync::Notify::new(),
+            unfinished: TaskTracker::new(),
         }))
     }
 
@@ -127,6 +131,23 @@ impl AgentKit {
     /// for another.
     pub(crate) fn http_of(&self, provider_key: &str) -> &GuardedClient {
         self.0.wider.get(provider_key).unwrap_or(&self.0.http)
+    }
+
+    /// Runs `work` to its end, also when the caller hangs up or the process is told to stop: what a
+    /// provider issued has to be stored.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let done = self.0.unfinished.spawn(work).await;
+        done.map_err(keystead_types::Internal::new)?
+    }
+
+    /// Waits for what must not be cut off. To be called before the database is closed, when no more
+    /// calls come in.
+    pub async fn finish(&self) {
+        self.0.unfinished.close();
+        self.0.unfinished.wait().await;
     }
 
     pub(crate) fn holder(&self) -> &str {

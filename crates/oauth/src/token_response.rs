@@ -62,11 +62,12 @@ pub fn parse_token_response(
     paths: &TokenPaths,
 ) -> Result<TokenResponse, TokenFailure> {
     let document = success(answer)?;
-    Ok(tokens(&document, paths)?)
+    Ok(tokens(&document, paths, Parts::MustFit)?)
 }
 
 /// Reads the answer to a refresh. Slack nests the user's tokens in the first answer only, so the
-/// top level is read when the configured place is empty.
+/// top level is read when the configured place is empty. Parts other than the tokens that cannot be
+/// read count as not told: the new refresh token beside them exists nowhere else.
 ///
 /// # Errors
 /// [`TokenFailure`].
@@ -76,13 +77,29 @@ pub fn parse_refresh_response(
 ) -> Result<TokenResponse, TokenFailure> {
     let document = success(answer)?;
     if document.get(&paths.access_token).is_some() {
-        return Ok(tokens(&document, paths)?);
+        return Ok(tokens(&document, paths, Parts::MayBeOdd)?);
     }
     let top = TokenPaths {
         other: paths.other.clone(),
         ..TokenPaths::default()
     };
-    Ok(tokens(&document, &top)?)
+    Ok(tokens(&document, &top, Parts::MayBeOdd)?)
+}
+
+/// What is made of parts, other than the tokens, that have the wrong type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    MustFit,
+    MayBeOdd,
+}
+
+impl Parts {
+    fn read<T>(self, part: Result<Option<T>, BodyProblem>) -> Result<Option<T>, BodyProblem> {
+        match self {
+            Self::MustFit => part,
+            Self::MayBeOdd => Ok(part.ok().flatten()),
+        }
+    }
 }
 
 fn success(answer: &Answer<'_>) -> Result<Document, TokenFailure> {
@@ -99,11 +116,15 @@ fn success(answer: &Answer<'_>) -> Result<Document, TokenFailure> {
     refusal(answer, &document).map_or(Ok(document), Err)
 }
 
-fn tokens(document: &Document, paths: &TokenPaths) -> Result<TokenResponse, BodyProblem> {
+fn tokens(
+    document: &Document,
+    paths: &TokenPaths,
+    parts: Parts,
+) -> Result<TokenResponse, BodyProblem> {
     let access_token = token(document, &paths.access_token)?;
     let mut other = BTreeMap::new();
     for path in &paths.other {
-        if let Some(text) = document.text(path)? {
+        if let Some(text) = parts.read(document.text(path))? {
             other.insert(path.clone(), text.to_owned());
         }
     }
@@ -111,10 +132,12 @@ fn tokens(document: &Document, paths: &TokenPaths) -> Result<TokenResponse, Body
         access_token: access_token
             .ok_or_else(|| BodyProblem::Missing(paths.access_token.clone()))?,
         refresh_token: token(document, &paths.refresh_token)?,
-        id_token: token(document, "id_token")?,
-        token_type: document.text("token_type")?.map(ToOwned::to_owned),
-        expires_in: lifetime(document, &paths.expires_in)?,
-        scopes: scopes(document, &paths.scope)?,
+        id_token: parts.read(token(document, "id_token"))?,
+        token_type: parts
+            .read(document.text("token_type"))?
+            .map(ToOwned::to_owned),
+        expires_in: parts.read(lifetime(document, &paths.expires_in))?,
+        scopes: parts.read(scopes(document, &paths.scope))?,
         other,
     })
 }

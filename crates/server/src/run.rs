@@ -22,6 +22,10 @@ use tokio_util::sync::CancellationToken;
 /// How often the certificate files are looked at.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30);
 
+/// A refresh that was sent may be answered and stored after everything else has ended; nothing takes
+/// longer, and no new one begins.
+const REFRESH_GRACE: Duration = Duration::from_secs(30);
+
 /// A scrape that is under way may end.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -142,8 +146,16 @@ pub(crate) async fn until_stopped(server: Server, ready: impl FnOnce()) -> Resul
         }
     }
     stop.cancel();
+    let drained = async {
+        drained(serving, jobs, drain).await;
+        // A caller that hung up left its refresh behind: its answer may be the only copy of a new
+        // refresh token.
+        if timeout(REFRESH_GRACE, app.agentkit.finish()).await.is_err() {
+            tracing::warn!("token refreshes were still running, their outcome will be unknown");
+        }
+    };
     tokio::select! {
-        () = drained(serving, jobs, drain) => {}
+        () = drained => {}
         name = signals.stop() => tracing::warn!(signal = name, "stopping at once"),
     }
     ended.cancel();

@@ -161,13 +161,13 @@ impl StoreError {
 }
 
 /// SQLite: BUSY and LOCKED with all their extensions. PostgreSQL: serialization failure, deadlock,
-/// lock not available, cancelled by a time limit, too many connections, shutting down.
+/// lock not available, cancelled by a time limit, too many connections; shutting down, crashed or
+/// failing over, hung up on an idle connection (classes 57P and 08).
 fn is_busy(code: &str) -> bool {
-    const POSTGRES: [&str; 7] = [
-        "40001", "40P01", "55P03", "57014", "53300", "57P01", "57P03",
-    ];
+    const POSTGRES: [&str; 6] = ["40001", "40P01", "55P03", "57014", "53300", "25P03"];
+    const CLASSES: [&str; 2] = ["57P", "08"];
     if code.len() == 5 {
-        return POSTGRES.contains(&code);
+        return POSTGRES.contains(&code) || CLASSES.iter().any(|class| code.starts_with(class));
     }
     code.parse::<u32>()
         .is_ok_and(|code| matches!(code & 0xff, 5 | 6))

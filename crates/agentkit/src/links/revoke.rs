@@ -81,7 +81,7 @@ impl AgentKit {
         }
     }
 
-    fn revoke_grant(&self, grounds: &Grounds, credential: &Credential) {
+    pub(crate) fn revoke_grant(&self, grounds: &Grounds, credential: &Credential) {
         let oauth = grounds.pattern.oauth_config.as_ref();
         let Some(endpoint) = oauth.and_then(|oauth| oauth.revocation_uri.clone()) else {
             return;

@@ -16,6 +16,7 @@ use keystead_oauth::{
 };
 use keystead_types::Secret;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Why there are no tokens.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ pub(crate) struct TokenCall<'a> {
     pub(crate) paths: &'a TokenPaths,
     /// Further form fields.
     pub(crate) extra: &'a [(String, String)],
-    /// From sending to the last byte.
+    /// From sending to the last byte, both tries together.
     pub(crate) timeout: Duration,
 }
 
@@ -69,16 +70,24 @@ impl AgentKit {
                 .parse::<ClientAuthentication>()
                 .unwrap_or(ClientAuthentication::Post)
         });
-        let first = self.exchange_once(call, configured).await;
+        let began = Instant::now();
+        let first = self.exchange_once(call, configured, call.timeout).await;
         let refused =
             matches!(&first, Err(ExchangeError::Answer(failure)) if failure.is_invalid_client());
         let alternative = configured.and_then(ClientAuthentication::alternative);
         match (refused, alternative) {
             // SECURITY: nothing was consumed, since the client was refused before the grant was read.
-            (true, Some(other)) => match self.exchange_once(call, Some(other)).await {
-                Ok(tokens) => Ok((tokens, Some(other))),
-                Err(_) => first.map(|tokens| (tokens, configured)),
-            },
+            (true, Some(other)) => {
+                let left = call.timeout.saturating_sub(began.elapsed());
+                match self.exchange_once(call, Some(other), left).await {
+                    Ok(tokens) => Ok((tokens, Some(other))),
+                    // Refused both ways: the way that is configured has the say.
+                    Err(ExchangeError::Answer(failure)) if failure.is_invalid_client() => {
+                        first.map(|tokens| (tokens, configured))
+                    }
+                    Err(second) => Err(second),
+                }
+            }
             _ => first.map(|tokens| (tokens, configured)),
         }
     }
@@ -119,6 +128,7 @@ impl AgentKit {
         &self,
         call: &TokenCall<'_>,
         authentication: Option<ClientAuthentication>,
+        timeout: Duration,
     ) -> Result<TokenResponse, ExchangeError> {
         let secret = call
             .client
@@ -141,7 +151,7 @@ impl AgentKit {
         let body = Bytes::from(form.body.expose().clone());
         let request = request.body(body).map_err(|_| ExchangeError::Endpoint)?;
         let limits = Limits {
-            timeout: call.timeout,
+            timeout,
             ..Limits::DOCUMENT
         };
         let response = self

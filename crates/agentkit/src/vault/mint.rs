@@ -90,8 +90,11 @@ impl MintError {
         match self {
             Self::Exchange(error) => error.is_definitive(),
             Self::Sts(error) => matches!(error, StsError::Refused(_)),
-            Self::Fetch(error) => matches!(error, FetchError::Blocked { .. }),
-            Self::Interrupted(_)
+            // A setting is corrected, a name resolves again: the credential is as good as it was.
+            Self::Fetch(_)
+            | Self::Template(_)
+            | Self::Target(_)
+            | Self::Interrupted(_)
             | Self::Internal(_)
             | Self::Unavailable { .. }
             | Self::Unreadable(_) => false,

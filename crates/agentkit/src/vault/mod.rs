@@ -22,7 +22,8 @@ pub(crate) use headers::{
 pub use refresh::Force;
 pub(crate) use seal::Sealed;
 
-/// Whether a status says that the credential is no good, so that asking again cannot help.
+/// Whether a status says that the credential is no good, so that asking again cannot help. Others of
+/// its class come from firewalls and maintenance pages too.
 const fn refused_status(status: u16) -> bool {
-    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
+    matches!(status, 400 | 401)
 }

@@ -17,7 +17,7 @@ use super::{
     GrantClient, TokenCall,
     exchange::client_of,
     mint::{MintInput, Minted},
-    refresh_outcome::{Failure, Fresh},
+    refresh_outcome::{Failure, Fresh, NO_HOLDER},
 };
 use crate::{
     AgentKit, Error,
@@ -26,13 +26,14 @@ use crate::{
 };
 use keystead_oauth::{Grant, TokenResponse};
 use keystead_store::entities::connected_accounts::{self, LeaseRequest};
-use keystead_types::{ConnectedAccountId, EnvironmentId, Internal, Secret};
+use keystead_types::{ConnectedAccountId, EnvironmentId, Secret};
 use serde_json::Map;
 use std::{sync::Arc, time::Duration};
 
 /// How long others wait for a holder (AK-222).
 const LEASE: Duration = Duration::from_secs(30);
-/// Longest wait for the token endpoint; shorter than the lease.
+/// Longest wait for the token endpoint, with a second try of the client's authentication; shorter
+/// than the lease.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pause between looks at a lease that another process holds.
 const POLL: Duration = Duration::from_millis(40);
@@ -75,14 +76,12 @@ impl AgentKit {
             } else {
                 "the access token ended and there is nothing to refresh it with"
             };
-            Box::pin(self.give_up(&grounds, why)).await?;
+            Box::pin(self.give_up(&grounds, NO_HOLDER, why)).await?;
             return Err(grounds.not_active(AccountStatus::Expired));
         }
-        // The work goes on when the caller hangs up: tokens that were issued must be stored.
         let kit = self.clone();
-        tokio::spawn(async move { kit.refresh_in_turn(grounds, force).await })
+        self.to_the_end(async move { kit.refresh_in_turn(grounds, force).await })
             .await
-            .map_err(Internal::new)?
     }
 
     async fn refresh_in_turn(self, grounds: Arc<Grounds>, force: Force) -> Result<Arc<Grounds>> {
@@ -160,12 +159,9 @@ impl AgentKit {
                 return Ok(Step::Ready);
             } else {
                 drop(tx);
-                self.give_up(
-                    grounds,
-                    "a refresh was interrupted and its outcome is unknown",
-                )
-                .await?;
-                if let Force::Asked(_) = force {
+                let why = "a refresh was interrupted and its outcome is unknown";
+                let ended = self.give_up(grounds, NO_HOLDER, why).await?;
+                if ended && matches!(force, Force::Asked(_)) {
                     // Or the next round would send the refresh token again.
                     return Err(grounds.not_active(AccountStatus::Expired));
                 }

@@ -9,14 +9,22 @@ use crate::{
 };
 use keystead_store::{
     Tx,
-    entities::connected_accounts::{self, NewCredential},
+    entities::connected_accounts::{self, LeaseRequest, NewCredential, Refused},
 };
 use keystead_types::{ConnectedAccountId, EnvironmentId, Timestamp};
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Longest pause after transient failures (AK-224).
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+
+/// How long storing is tried again: what a provider issued cannot be had a second time.
+const STORE_FOR: Duration = Duration::from_secs(60);
+const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Of whoever gives up without having a lease.
+pub(super) const NO_HOLDER: &str = "";
 
 /// Tokens of a refresh that are not stored yet.
 pub(super) struct Fresh {
@@ -48,6 +56,32 @@ impl AgentKit {
         fresh: Fresh,
     ) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
+        // A commit whose answer was lost changed the version: the next try then writes nothing.
+        let stored = while_database_fails(|| self.try_store(&grounds, &fresh)).await?;
+        if stored {
+            if let Some(client) = &fresh.credential.client {
+                self.remember_way(&grounds, client).await;
+            }
+            return self.reread(env, id).await;
+        }
+        // Disconnected, deleted or authorized anew meanwhile: nothing is written back.
+        let current = match self.reread(env, id).await {
+            Ok(current) => current.require_active().map(|()| current),
+            Err(error) => Err(error),
+        };
+        match &current {
+            Ok(current) if current.credential.access_token == fresh.credential.access_token => {}
+            Ok(_) => self.revoke_unused(&grounds, &fresh.credential),
+            Err(Error::Internal(_)) => {}
+            // The user's grant ended with the account, so what was issued under it has to end too.
+            Err(_) => self.revoke_grant(&grounds, &fresh.credential),
+        }
+        current
+    }
+
+    /// `false` when the credential is not the one that was refreshed any more.
+    async fn try_store(&self, grounds: &Grounds, fresh: &Fresh) -> Result<bool> {
+        let (env, id) = (grounds.environment, grounds.account.id);
         let now = self.ctx().clock.now();
         let sealed = self
             .seal(env, Sealed::Account(&id.to_string()), &fresh.credential)
@@ -63,13 +97,10 @@ impl AgentKit {
         let old = grounds.account.status;
         let mut tx = self.ctx().db.begin(env).await?;
         if !connected_accounts::refreshed(&mut tx, id, version, &new, now).await? {
-            // Disconnected, deleted or authorized anew meanwhile: nothing is written back.
-            drop(tx);
-            let current = self.reread(env, id).await?;
-            current.require_active()?;
-            return Ok(current);
+            return Ok(false);
         }
-        self.store_values(&mut tx, id, fresh.account_values).await?;
+        self.store_values(&mut tx, id, fresh.account_values.clone())
+            .await?;
         let mut account = grounds.account_in(AccountStatus::Active);
         account.token_expires_at = fresh.expires_at;
         let (ctx, connection) = (self.ctx(), &grounds.connection);
@@ -84,10 +115,7 @@ impl AgentKit {
         .await?;
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
-        if let Some(client) = &fresh.credential.client {
-            self.remember_way(&grounds, client).await;
-        }
-        self.reread(env, id).await
+        Ok(true)
     }
 
     /// Puts what came with a token into the account's settings (AK-013).
@@ -129,19 +157,32 @@ impl AgentKit {
         grounds: Arc<Grounds>,
         reason: &str,
     ) -> Result<Arc<Grounds>> {
-        self.give_up(&grounds, reason).await?;
+        while_database_fails(|| self.give_up(&grounds, self.holder(), reason)).await?;
         let current = self.reread(grounds.environment, grounds.account.id).await?;
         current.require_active()?;
         Ok(current)
     }
 
-    pub(super) async fn give_up(&self, grounds: &Grounds, reason: &str) -> Result<()> {
+    /// Expires the account, unless somebody else is refreshing it: `holder` has the lease, or nobody.
+    /// `false` when it changed meanwhile.
+    pub(super) async fn give_up(
+        &self,
+        grounds: &Grounds,
+        holder: &str,
+        reason: &str,
+    ) -> Result<bool> {
         let (env, id) = (grounds.environment, grounds.account.id);
         let now = self.ctx().clock.now();
         let version = grounds.account.credential_version;
         let mut tx = self.ctx().db.begin(env).await?;
-        if !connected_accounts::refresh_refused(&mut tx, id, version, reason, now).await? {
-            return Ok(());
+        let refused = Refused {
+            id,
+            version,
+            holder,
+            reason,
+        };
+        if !connected_accounts::refresh_refused(&mut tx, &refused, now).await? {
+            return Ok(false);
         }
         let old = grounds.account.status;
         let account = grounds.account_in(AccountStatus::Expired);
@@ -158,7 +199,7 @@ impl AgentKit {
         record::status_change(&mut tx, ctx, &account, connection, old).await?;
         tx.commit().await?;
         self.snapshots().forget(env, id);
-        Ok(())
+        Ok(true)
     }
 
     /// A transient failure: the grant is kept, the next try comes later (AK-224).
@@ -169,11 +210,29 @@ impl AgentKit {
         reason: &str,
     ) -> Result<Arc<Grounds>> {
         let (env, id) = (grounds.environment, grounds.account.id);
+        // A lease that stays behind would look like a token that was sent by somebody who died.
+        while_database_fails(|| self.try_postpone(&grounds, reason)).await?;
         let now = self.ctx().clock.now();
-        let pause = backoff(grounds.account.refresh_failures);
-        let version = grounds.account.credential_version;
-        let mut tx = self.ctx().db.begin(env).await?;
-        if connected_accounts::refresh_postponed(&mut tx, id, version, now.plus(pause)).await? {
+        self.reread(env, id).await?;
+        if force == Force::IfDue && grounds.token_is_live(now) {
+            return Ok(grounds);
+        }
+        Err(Error::ProviderUnavailable(reason.to_owned()))
+    }
+
+    async fn try_postpone(&self, grounds: &Grounds, reason: &str) -> Result<()> {
+        let lease = LeaseRequest {
+            id: grounds.account.id,
+            version: grounds.account.credential_version,
+            holder: self.holder(),
+            until: self
+                .ctx()
+                .clock
+                .now()
+                .plus(backoff(grounds.account.refresh_failures)),
+        };
+        let mut tx = self.ctx().db.begin(grounds.environment).await?;
+        if connected_accounts::refresh_postponed(&mut tx, &lease).await? {
             let (ctx, connection) = (self.ctx(), &grounds.connection);
             record::account_event(
                 &mut tx,
@@ -186,11 +245,25 @@ impl AgentKit {
             .await?;
             tx.commit().await?;
         }
-        self.reread(env, id).await?;
-        if force == Force::IfDue && grounds.token_is_live(now) {
-            return Ok(grounds);
+        Ok(())
+    }
+}
+
+/// Does `work` again while the database cannot do it, for [`STORE_FOR`].
+async fn while_database_fails<T, F>(work: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
+    loop {
+        match work().await {
+            Err(error) if error.is_transient() && began.elapsed() < STORE_FOR => {
+                tracing::warn!(%error, "what became of a refresh could not be stored yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_STORE_PAUSE);
+            }
+            done => return done,
         }
-        Err(Error::ProviderUnavailable(reason.to_owned()))
     }
 }
 

@@ -39,6 +39,7 @@ mod removal;
 mod request_policy;
 mod revocation;
 mod tableau;
+mod unstored_tokens;
 mod upstream;
 mod upstream_hosts;
 mod verification;

@@ -137,6 +137,23 @@ fn nested_tokens_are_found_and_never_confused_with_the_top_level() {
     assert_eq!(refreshed.refresh_token.unwrap().expose(), "newer");
 }
 
+/// AK-221: a new refresh token is not thrown away for an odd part beside it.
+#[test]
+fn odd_parts_of_a_refresh_count_as_not_told() {
+    let body = r#"{"access_token":"a","refresh_token":"r2","expires_in":{"seconds":5},"scope":7,"token_type":[],"id_token":1}"#;
+    assert!(parse(body).is_err());
+    let odd = parse_refresh_response(&answer("application/json", body), &TokenPaths::default());
+    let odd = odd.unwrap();
+    assert_eq!(odd.refresh_token.unwrap().expose(), "r2");
+    assert_eq!(
+        (odd.expires_in, odd.scopes, odd.token_type),
+        (None, None, None)
+    );
+    let none = r#"{"access_token":["a"],"refresh_token":"r2"}"#;
+    let none = parse_refresh_response(&answer("application/json", none), &TokenPaths::default());
+    assert!(none.is_err());
+}
+
 #[test]
 fn unusable_responses_say_exactly_what_is_wrong() {
     let json = "application/json";

@@ -7,7 +7,7 @@ pub(crate) mod refresh;
 pub use list::{AccountFilter, count, count_of_connection, list};
 pub use pending::{end_pending, pending_lapsed, set_pending_until};
 pub use refresh::{
-    LeaseRequest, acquire_lease, expire_all_leases, put_refresh_off, refresh_due,
+    LeaseRequest, Refused, acquire_lease, expire_all_leases, put_refresh_off, refresh_due,
     refresh_postponed, refresh_refused, refreshed, take_over_lease,
 };
 

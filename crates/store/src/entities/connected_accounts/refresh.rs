@@ -28,13 +28,16 @@ const REFRESH_POSTPONED: Sql = sql!(
     "connected_accounts.refresh_postponed",
     "UPDATE connected_accounts SET refresh_failures = refresh_failures + 1, refresh_not_before = $4, refresh_due_at = $4,
             lease_holder = NULL, lease_until = NULL
-     WHERE env_id = $1 AND id = $2 AND credential_version = $3"
+     WHERE env_id = $1 AND id = $2 AND credential_version = $3 AND lease_holder = $5
+       AND status IN ('ACTIVE', 'EXPIRED')"
 );
+/// While somebody else holds the lease the refresh token may be on its way: it has to stay.
 const REFRESH_REFUSED: Sql = sql!(
     "connected_accounts.refresh_refused",
     "UPDATE connected_accounts SET status = 'EXPIRED', status_reason = $4, refresh_due_at = NULL,
             refresh_failures = refresh_failures + 1, lease_holder = NULL, lease_until = NULL, updated_at = $5
-     WHERE env_id = $1 AND id = $2 AND credential_version = $3"
+     WHERE env_id = $1 AND id = $2 AND credential_version = $3 AND status IN ('ACTIVE', 'EXPIRED')
+       AND (lease_holder IS NULL OR lease_holder = $6 OR lease_until < $5)"
 );
 const PUT_REFRESH_OFF: Sql = sql!(
     "connected_accounts.put_refresh_off",
@@ -118,26 +121,40 @@ pub async fn refreshed(
     Ok(tx.execute(REFRESHED, params).await? == 1)
 }
 
-/// Frees the lease after a transient failure and keeps the grant (AK-224).
-pub async fn refresh_postponed(
-    tx: &mut Tx,
-    id: ConnectedAccountId,
-    version: i64,
-    not_before: Timestamp,
-) -> Result<bool, StoreError> {
-    let params = (tx.env(), id, version, not_before);
+/// Frees the lease of its holder after a transient failure and keeps the grant, which is refreshed
+/// again from `until` on (AK-224).
+pub async fn refresh_postponed(tx: &mut Tx, lease: &LeaseRequest<'_>) -> Result<bool, StoreError> {
+    let params = (tx.env(), lease.id, lease.version, lease.until, lease.holder);
     Ok(tx.execute(REFRESH_POSTPONED, params).await? == 1)
 }
 
-/// Marks the account expired after a definitive failure (AK-224).
+/// A refresh that cannot succeed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused<'a> {
+    /// Account.
+    pub id: ConnectedAccountId,
+    /// Version that was read.
+    pub version: i64,
+    /// Who had the lease; empty when nobody took one.
+    pub holder: &'a str,
+    /// For people.
+    pub reason: &'a str,
+}
+
+/// Marks the account expired after a definitive failure (AK-224); `false` when the credential changed
+/// meanwhile or somebody else holds a living lease.
 pub async fn refresh_refused(
     tx: &mut Tx,
-    id: ConnectedAccountId,
-    version: i64,
-    reason: &str,
+    refused: &Refused<'_>,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let params = (tx.env(), id, version, reason, at);
+    let Refused {
+        id,
+        version,
+        holder,
+        reason,
+    } = *refused;
+    let params = (tx.env(), id, version, reason, at, holder);
     Ok(tx.execute(REFRESH_REFUSED, params).await? == 1)
 }
 
