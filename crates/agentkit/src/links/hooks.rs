@@ -71,20 +71,26 @@ impl AgentKit {
             PostAuthHook::AtlassianCloudId => {
                 let path = "/oauth/token/accessible-resources";
                 let url = at_host_of(&grounds.provider.proxy_url, path)?;
-                let sites = self.read_json(&url, Some(("Bearer", tokens))).await?;
+                let sites = self
+                    .read_json(grounds, &url, Some(("Bearer", tokens)))
+                    .await?;
                 let question = OpenQuestion::of_atlassian(&sites, &grounds.provider.proxy_url);
                 settle(&mut found, grounds, question, "a site")?;
             }
             PostAuthHook::XeroTenant => {
                 let url = at_host_of(&grounds.provider.proxy_url, "/connections")?;
-                let tenants = self.read_json(&url, Some(("Bearer", tokens))).await?;
+                let tenants = self
+                    .read_json(grounds, &url, Some(("Bearer", tokens)))
+                    .await?;
                 let question = OpenQuestion::of_xero(&tenants);
                 settle(&mut found, grounds, question, "a tenant")?;
             }
             PostAuthHook::MailchimpDataCenter => {
                 let token_uri = grounds.connection.token_uri(Some(&grounds.pattern));
                 let url = at_host_of(token_uri.unwrap_or_default(), "/oauth2/metadata")?;
-                let metadata = self.read_json(&url, Some(("OAuth", tokens))).await?;
+                let metadata = self
+                    .read_json(grounds, &url, Some(("OAuth", tokens)))
+                    .await?;
                 let centre = metadata.get("dc").and_then(Value::as_str);
                 let centre = centre.ok_or_else(|| missing("the data centre"))?;
                 found.put("dc", centre.to_owned());
@@ -108,7 +114,7 @@ impl AgentKit {
         let url = resolve_target(&grounds.base_url(), &values, allowed, "/services/data/")
             .map_err(|error| CallbackError::PostAuth(error.to_string()))?;
         // The list of versions is public, so the token stays here.
-        let listed = self.read_json(url.as_str(), None).await?;
+        let listed = self.read_json(grounds, url.as_str(), None).await?;
         let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
         let versions: Vec<&str> = listed
             .iter()
@@ -128,7 +134,12 @@ impl AgentKit {
         Ok(format!("v{version}"))
     }
 
-    async fn read_json(&self, url: &str, token: Option<(&str, &TokenResponse)>) -> Result<Value> {
+    async fn read_json(
+        &self,
+        grounds: &Grounds,
+        url: &str,
+        token: Option<(&str, &TokenResponse)>,
+    ) -> Result<Value> {
         let mut request = http::Request::get(url).header(http::header::ACCEPT, "application/json");
         if let Some((scheme, tokens)) = token {
             let value = Secret::new(format!("{scheme} {}", tokens.access_token.expose()));
@@ -137,7 +148,7 @@ impl AgentKit {
         let request = request.body(bytes::Bytes::new()).map_err(Internal::new)?;
         let failed = |text: String| CallbackError::PostAuth(text);
         let response = self
-            .http()
+            .http_of(&grounds.provider.identifier)
             .fetch(request)
             .await
             .map_err(|error| failed(error.to_string()))?;

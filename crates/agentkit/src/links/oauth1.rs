@@ -59,7 +59,7 @@ impl AgentKit {
         let endpoint = grounds.endpoint(&settings.request_token_uri)?;
         let callback = with_state(&redirect_uri, state)?;
         let temporary = self
-            .temporary_credentials(&settings, &endpoint, &client, &callback)
+            .temporary_credentials(grounds, &settings, &endpoint, &client, &callback)
             .await
             .map_err(Error::ConsentNotStarted)?;
         let url = authorize_url(authorize, &temporary, &parameters(grounds, scopes))
@@ -79,6 +79,7 @@ impl AgentKit {
 
     async fn temporary_credentials(
         &self,
+        grounds: &Grounds,
         settings: &Oauth1Settings,
         endpoint: &str,
         client: &GrantClient,
@@ -93,7 +94,7 @@ impl AgentKit {
             &stamp,
         )
         .map_err(|error| error.to_string())?;
-        self.signed_post(endpoint, &header, |answer| {
+        self.signed_post(grounds, endpoint, &header, |answer| {
             parse_temporary_credentials(answer).map_err(|error: FlowError| error.to_string())
         })
         .await
@@ -131,7 +132,7 @@ impl AgentKit {
         let failed = |reason| CallbackError::Exchange(ExchangeFailure::because(reason));
         let header = header.map_err(|error| failed(error.to_string()))?;
         let token = self
-            .signed_post(&client.token_uri, &header, |answer| {
+            .signed_post(grounds, &client.token_uri, &header, |answer| {
                 parse_access_token(answer).map_err(|error| error.to_string())
             })
             .await
@@ -145,6 +146,7 @@ impl AgentKit {
 
     async fn signed_post(
         &self,
+        grounds: &Grounds,
         endpoint: &str,
         authorization: &Secret<String>,
         parse: impl FnOnce(&Answer<'_>) -> std::result::Result<TokenPair, String>,
@@ -160,7 +162,8 @@ impl AgentKit {
             timeout: EXCHANGE_TIMEOUT,
             ..Limits::DOCUMENT
         };
-        let response = self.http().fetch_within(request, limits).await;
+        let http = self.http_of(&grounds.provider.identifier);
+        let response = http.fetch_within(request, limits).await;
         let response = response.map_err(|error| error.to_string())?;
         let content_type = response.headers().get(header::CONTENT_TYPE);
         parse(&Answer {

@@ -25,7 +25,7 @@ fn issuing(instance: &'static str) -> axum::routing::MethodRouter {
 }
 
 /// Provider whose API lists `versions`.
-async fn started(test: &TestDb, versions: Value) -> (App, Script) {
+pub(crate) async fn started(test: &TestDb, versions: Value) -> (App, Script) {
     let script = Script::default();
     let note = script.clone();
     let routes = Router::new()
@@ -52,11 +52,11 @@ async fn started(test: &TestDb, versions: Value) -> (App, Script) {
     (app, script)
 }
 
-async fn salesforce(app: &mut App, token: &'static str) -> Connection {
+pub(crate) async fn salesforce(app: &mut App, token: &'static str) -> Connection {
     connected_to(app, "SALESFORCE", "/script/api", token_at(token)).await
 }
 
-fn versions(listed: &[&str]) -> Value {
+pub(crate) fn versions(listed: &[&str]) -> Value {
     listed
         .iter()
         .map(|version| json!({"label": "Some '25", "version": version}))

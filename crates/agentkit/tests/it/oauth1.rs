@@ -22,7 +22,7 @@ use serde_json::json;
 
 /// Whether calls are signed.
 #[derive(Clone, Copy)]
-enum Calls {
+pub(crate) enum Calls {
     Signed,
     AsTrelloTakesThem,
 }
@@ -59,7 +59,7 @@ fn connector(app: &App, calls: Calls) -> Provider {
 }
 
 /// An installation whose catalogue has the connector, and a connection `sandbox` to it.
-async fn started(test: &TestDb, calls: Calls) -> (App, Connection) {
+pub(crate) async fn started(test: &TestDb, calls: Calls) -> (App, Connection) {
     let mut app = App::started(test).await;
     let provider = connector(&app, calls);
     app.kit = app.kit_with(provider.clone());
