@@ -4,7 +4,7 @@ use crate::{
     Error,
     connections::Connection,
     error::Result,
-    providers::{AuthKind, AuthPattern},
+    providers::{AuthKind, AuthPattern, InputType},
     vault::Credential,
 };
 use keystead_types::FieldViolation;
@@ -115,7 +115,7 @@ impl CredentialInput {
                 }
             }
             (Self::Static(details), kind) if !kind.is_redirect() && kind != AuthKind::GoogleDwd => {
-                for (name, value) in unnested(details) {
+                for (name, value) in sendable(unnested(details), pattern)? {
                     if value.as_str() != Some("") && !value.is_null() {
                         credential.details.insert(name, value);
                     }
@@ -163,6 +163,54 @@ pub(crate) fn unnested(mut details: Map<String, Value>) -> Map<String, Value> {
     details
 }
 
+/// What is sent to the provider as it was typed, without the white space around that comes with
+/// copying. Key material of several lines stays as it is: it is never sent itself.
+///
+/// # Errors
+/// [`Error::Invalid`] naming what no header can hold.
+fn sendable(mut details: Map<String, Value>, pattern: &AuthPattern) -> Result<Map<String, Value>> {
+    if !matches!(
+        pattern.kind,
+        AuthKind::Bearer | AuthKind::ApiKey | AuthKind::Basic
+    ) {
+        return Ok(details);
+    }
+    let has_lines = |name: &str| {
+        let mut fields = pattern.fields.iter();
+        fields.any(|field| field.field_name == name && field.input_type == InputType::Textarea)
+    };
+    let mut violations = Vec::new();
+    for (name, value) in &mut details {
+        let Value::String(text) = value else { continue };
+        if has_lines(name) {
+            continue;
+        }
+        let trimmed = text.trim();
+        if trimmed.chars().any(char::is_control) {
+            violations.push(violation(
+                name,
+                "must be one line without control characters",
+                "value",
+            ));
+        } else if trimmed.len() < text.len() {
+            *text = trimmed.to_owned();
+        }
+    }
+    if violations.is_empty() {
+        Ok(details)
+    } else {
+        Err(Error::Invalid(violations))
+    }
+}
+
+fn violation(name: &str, description: &str, constraint: &str) -> FieldViolation {
+    FieldViolation {
+        field: format!("authorization_details.static_auth.details.{name}"),
+        description: description.to_owned(),
+        constraint: constraint.to_owned(),
+    }
+}
+
 fn require_fields(pattern: &AuthPattern, credential: &Credential) -> Result<()> {
     let mut violations = Vec::new();
     for field in &pattern.fields {
@@ -181,14 +229,11 @@ fn require_fields(pattern: &AuthPattern, credential: &Credential) -> Result<()> 
             .or(path_value)
             .is_some();
         if field.required && !given && !has_default {
-            violations.push(FieldViolation {
-                field: format!(
-                    "authorization_details.static_auth.details.{}",
-                    field.field_name
-                ),
-                description: "is required by the provider".to_owned(),
-                constraint: "required".to_owned(),
-            });
+            violations.push(violation(
+                &field.field_name,
+                "is required by the provider",
+                "required",
+            ));
         }
     }
     if violations.is_empty() {

@@ -1,13 +1,17 @@
 //! What the user types into the hosted page (AK-304, AK-305, 3.2, 3.3).
 
-use crate::fixture::{App, by_id, named, object, param, parts, provider_input};
+use crate::{
+    accounts::create,
+    fixture::{App, by_id, named, object, of_user, param, parts, provider_input},
+};
 use keystead_agentkit::{
     Error,
-    accounts::{AccountPatch, AccountStatus, CredentialInput, ScopeSelection},
+    accounts::{AccountPatch, AccountStatus, CredentialInput, NewAccount, ScopeSelection},
     links::{CallbackEnd, FormAnswers, FormEnd, NewLink, OpenLink},
 };
 use keystead_sandbox::{API_KEY, BASIC_PASSWORD, BASIC_USER, STATIC_TOKEN};
 use keystead_testkit::{engines::TestDb, on_both_engines};
+use keystead_types::Reason;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -91,6 +95,37 @@ on_both_engines! {
             assert!(matches!(app.kit.open_link(app.env, &token, &nonce).await, Err(Error::AuthRequestNotFound)));
         }
         assert!(app.audited().await.iter().any(|action| action == "connected_account.updated"));
+    }
+
+    /// Part of AK-204, part of AK-305: what goes into a header is one line; white space that came with copying is
+    /// taken off, also when the developer sends it. Several lines stay where a field asks for them.
+    async fn a_key_is_one_line(test: TestDb) {
+        let app = App::started(&test).await;
+        let lines = json!({"field_name": "note", "input_type": "textarea"});
+        app.static_connection("bearer", json!({"type": "BEARER", "fields": [field("token"), lines]})).await;
+        app.static_connection("basic", json!({"type": "BASIC", "fields": [field("username"), field("password")]})).await;
+        app.static_connection("key", json!({"type": "API_KEY", "auth_header_key_override": "X-Api-Key"})).await;
+        let link = app.link("bearer", "ada").await;
+        for bad in ["to\nken", "to\r\nX-Evil: 1", "to\tken", "to\u{7f}ken", "to\0ken"] {
+            assert_eq!(wrong(&app, &link, &[("token", bad)]).await, ["token"], "{bad:?}");
+        }
+        assert_eq!(wrong(&app, &link, &[("token", " \r\n")]).await, ["token"], "nothing is left");
+        assert_eq!(app.row(link.grounds.account.id).await.credential, None);
+        let typed = [("token", &*format!(" {STATIC_TOKEN}\t\r\n")), ("note", "one\ntwo")];
+        assert!(matches!(submit(&app, &link, answers(&typed)).await, Ok(FormEnd::Connected)));
+        let grounds = app.kit.grounds(app.env, named("bearer", "ada")).await.unwrap();
+        assert_eq!(Value::Object(grounds.credential.details.clone()), json!({"token": STATIC_TOKEN, "note": "one\ntwo"}));
+
+        let of_developer = |details: Value| NewAccount {
+            credential: CredentialInput::Static(object(details)),
+            ..of_user("ada")
+        };
+        let refused = create(&app, "basic", of_developer(json!({"username": "a\nb", "password": "c\u{85}d"}))).await.unwrap_err();
+        let fields: Vec<String> = refused.violations().into_iter().map(|violation| violation.field).collect();
+        let path = "authorization_details.static_auth.details";
+        assert_eq!(fields, ["username", "password"].map(|name| format!("{path}.{name}")));
+        let id = create(&app, "key", of_developer(json!({"api_key": format!("{API_KEY}\n")}))).await.unwrap();
+        assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
     }
 
     /// AK-305: what is stored counts as filled in, and what is not asked for is not taken.

@@ -504,7 +504,8 @@ on_both_engines! {
     /// 4.3: a credential that cannot be sent is not told either.
     async fn no_error_of_a_call_holds_a_secret(test: TestDb) {
         let app = App::started(&test).await;
-        app.static_connection("tokens", bearer()).await;
+        let lines = json!({"type": "BEARER", "fields": [{"field_name": "token", "input_type": "textarea"}]});
+        app.static_connection("tokens", lines).await;
         let secret = "tok\r\nen-Zq81LmPwXv4Rt0";
         let id = add(&app, "tokens", "ada", json!({"token": secret})).await;
         let error = app.get(id, "/me").await.unwrap_err();
