@@ -8,7 +8,7 @@ use super::{
 use crate::{
     AgentKit, Error,
     error::Result,
-    providers::{AuthKind, Provider},
+    providers::{AuthKind, AuthPattern, Provider},
     record,
     template::{self, Values},
 };
@@ -51,12 +51,9 @@ impl AgentKit {
                 .first()
                 .map_or(AuthKind::NoAuth, |pattern| pattern.kind),
         };
-        if provider.pattern(kind).is_none() {
-            return Err(Error::field(
-                "type",
-                "is not one of the provider's auth patterns",
-            ));
-        }
+        let pattern = provider
+            .pattern(kind)
+            .ok_or_else(|| Error::field("type", "is not one of the provider's auth patterns"))?;
         if new.auth_mode == AuthMode::OrgWide && kind == AuthKind::NoAuth {
             return Err(Error::field(
                 "auth_mode",
@@ -64,7 +61,7 @@ impl AgentKit {
             ));
         }
         let mut settings = ConnectionSettings {
-            resolved_proxy_url: resolve_context(&provider, &new.context)?,
+            resolved_proxy_url: resolve_context(&provider, pattern, &new.context)?,
             context: new.context,
             ..ConnectionSettings::default()
         };
@@ -116,7 +113,11 @@ impl AgentKit {
 }
 
 /// Fills `domain` and `version` of an MCP connector's URL at creation (AK-038).
-fn resolve_context(provider: &Provider, context: &Map<String, Value>) -> Result<Option<String>> {
+fn resolve_context(
+    provider: &Provider,
+    pattern: &AuthPattern,
+    context: &Map<String, Value>,
+) -> Result<Option<String>> {
     let wanted = template::variables(&provider.proxy_url);
     let mut values = Values::new();
     for name in ["domain", "version"] {
@@ -132,17 +133,12 @@ fn resolve_context(provider: &Provider, context: &Map<String, Value>) -> Result<
         return Ok(None);
     }
     let filled = template::fill_url(&provider.proxy_url, &values)?;
-    let allowed = provider
-        .auth_patterns
-        .first()
-        .map(|pattern| pattern.allowed_proxy_domains.as_slice());
+    let allowed = &pattern.allowed_proxy_domains;
     let host = url::Url::parse(&filled)
         .ok()
         .and_then(|url| url.host_str().map(ToOwned::to_owned))
         .unwrap_or_default();
-    if let Some(allowed) = allowed.filter(|list| !list.is_empty())
-        && !template::host_allowed(&host, allowed)
-    {
+    if !allowed.is_empty() && !template::host_allowed(&host, allowed) {
         return Err(template::TemplateError::HostNotAllowed(host).into());
     }
     Ok(Some(filled))

@@ -2,7 +2,7 @@
 
 use super::{
     headers,
-    outgoing::{Outgoing, other_upstream, target_url},
+    outgoing::{Outgoing, other_upstream, target_of},
 };
 use crate::{
     AgentKit, Error,
@@ -169,7 +169,7 @@ impl AgentKit {
         let policy = grounds.policy();
         self.limiters().pass(grounds).await?;
         let upstream = other_upstream(grounds, call.upstream.as_deref())?;
-        let url = target_url(
+        let target = target_of(
             grounds,
             upstream.as_ref(),
             &call.path,
@@ -179,8 +179,8 @@ impl AgentKit {
         // SECURITY: rules for the usual host say nothing about another one; a rule for that one
         // names it, `POST //upload.box.com/api/*`.
         let at = upstream.as_ref().map(|upstream| upstream.host.as_str());
-        let ruled = at.map_or(Cow::Borrowed(call.path.as_str()), |host| {
-            format!("//{host}{}", call.path).into()
+        let ruled = at.map_or(Cow::Borrowed(target.path.as_str()), |host| {
+            format!("//{host}{}", target.path).into()
         });
         settings.require_allowed(&call.method, &ruled)?;
         let mut headers = headers::forwarded(&call.headers);
@@ -191,7 +191,7 @@ impl AgentKit {
         let outgoing = Outgoing {
             headers,
             method: call.method,
-            url,
+            url: target.url,
             deadline: Instant::now() + policy.timeout,
             policy,
         };

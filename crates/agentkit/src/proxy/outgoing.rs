@@ -142,19 +142,28 @@ pub(super) fn other_upstream(grounds: &Grounds, named: Option<&str>) -> Result<O
     Ok(Some(found?))
 }
 
-pub(super) fn target_url(
+/// Where a call goes.
+pub(super) struct Target {
+    pub(super) url: Url,
+    /// The path below the connection's base URL, or below the other host: what its rules are about.
+    pub(super) path: String,
+}
+
+pub(super) fn target_of(
     grounds: &Grounds,
     upstream: Option<&Upstream>,
     path: &str,
     query: Option<&str>,
-) -> Result<Url> {
+) -> Result<Target> {
     let values = grounds.template_values();
     let base = match upstream {
         Some(other) => Cow::Borrowed(other.root.as_str()),
         None => grounds.base_url(),
     };
-    // Fixed hosts are the provider's own; only filled-in ones need the list.
-    let allowed: &[String] = if base.contains("{{") {
+    let resolved = grounds.connection.settings.resolved_proxy_url.as_deref();
+    // Fixed hosts are the provider's own; only filled-in ones need the list, also those that were
+    // filled in when the connection was made.
+    let allowed: &[String] = if base.contains("{{") || resolved == Some(base.as_ref()) {
         &grounds.pattern.allowed_proxy_domains
     } else {
         &[]
@@ -164,15 +173,20 @@ pub(super) fn target_url(
         Some(own) if !own.trim().is_empty() => {
             let root = target::resolve(&base, values, allowed, "/", None)?;
             let own = target::narrowed(&root, own.trim())?;
-            Ok(target::resolve(
-                own.as_str(),
-                &Values::new(),
-                &[],
-                path,
-                query,
-            )?)
+            let url = target::resolve(own.as_str(), &Values::new(), &[], path, query)?;
+            let above = root.path().trim_end_matches('/');
+            let below = own.path().strip_prefix(above).unwrap_or_default();
+            // SECURITY: the account's base URL must not let a rule for `/users` reach `/admin/users`.
+            let slash = if path.starts_with('/') { "" } else { "/" };
+            Ok(Target {
+                url,
+                path: format!("{}{slash}{path}", below.trim_end_matches('/')),
+            })
         }
-        _ => Ok(target::resolve(&base, values, allowed, path, query)?),
+        _ => Ok(Target {
+            url: target::resolve(&base, values, allowed, path, query)?,
+            path: path.to_owned(),
+        }),
     }
 }
 

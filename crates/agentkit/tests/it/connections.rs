@@ -4,10 +4,13 @@ use crate::fixture::{App, call, object, of_user, page, provider_input, send};
 use http::Method;
 use keystead_agentkit::{
     Error,
+    accounts::{CredentialInput, NewAccount},
+    catalogue::Catalogue,
     connections::{AuthMode, ConnectionPatch, ConnectionStatus, NewConnection},
-    providers::{AuthKind, CustomProviderPatch, ProviderFilter},
+    providers::{AuthKind, CustomProviderPatch, Provider, ProviderFilter},
+    proxy::ProxyError,
 };
-use keystead_sandbox::{CLIENT_ID, CLIENT_SECRET};
+use keystead_sandbox::{CLIENT_ID, CLIENT_SECRET, STATIC_TOKEN};
 use keystead_store::connections::ConnectionFilter;
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ErrorCode, Reason};
@@ -68,6 +71,42 @@ on_both_engines! {
         let row = keystead_store::connections::find(read, kept.id).await.unwrap().unwrap();
         let sealed = row.secrets.unwrap();
         assert!(!String::from_utf8_lossy(&sealed).contains(CLIENT_SECRET) && !row.settings.to_string().contains(CLIENT_SECRET));
+    }
+
+    /// Part of AK-038, AK-471: a host that is filled in when the connection is made is one of the kind's own, and
+    /// stays one: calls go nowhere else when the connector drops it.
+    async fn a_host_of_the_context_is_one_of_the_kinds(test: TestDb) {
+        let mut app = App::started(&test).await;
+        let api = app.api().replace("127.0.0.1", "{{domain}}");
+        let desk = |hosts: &[&str]| Provider {
+            identifier: "DESK".to_owned(),
+            slug: "desk".to_owned(),
+            auth_patterns: serde_json::from_value(json!([
+                {"type": "BASIC", "allowed_proxy_domains": ["*.other.example"]},
+                {"type": "BEARER", "allowed_proxy_domains": hosts},
+            ])).unwrap(),
+            proxy_url: api.clone(),
+            ..Catalogue::embedded().find("TRELLO").unwrap().as_ref().clone()
+        };
+        app.kit = app.kit_with(desk(&["localhost"]));
+        let create = async |domain: &str| {
+            let new = NewConnection {
+                kind: Some(AuthKind::Bearer),
+                key_id: Some("desk".to_owned()),
+                context: object(json!({"domain": domain})),
+                ..unnamed("DESK")
+            };
+            app.kit.create_connection(app.env, &app.actor, new).await
+        };
+        assert!(matches!(create("a.other.example").await, Err(Error::Template(_))));
+        create("localhost").await.unwrap();
+        let token = CredentialInput::Static(object(json!({"token": STATIC_TOKEN})));
+        let id = app.account("desk", NewAccount { credential: token, ..of_user("ada") }).await.account.id;
+        assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
+        app.kit = app.kit_with(desk(&["*.desk.example"]));
+        let refused = app.get(id, "/me").await.unwrap_err();
+        assert!(matches!(refused, ProxyError::Refused(Error::Template(_))), "{refused}");
+        assert_eq!(app.upstream.counter("api_calls").await, 1);
     }
 
     /// AK-104: two people who change a connection at once notice it.

@@ -144,6 +144,29 @@ on_both_engines! {
         assert_eq!(seen.lock().unwrap().pop().unwrap()[0], "/api/x");
     }
 
+    /// Part of AK-112, part of AK-460: rules of the connection are about the path below its own base URL, so that
+    /// an account's base URL gets round none.
+    async fn a_narrower_base_url_gets_round_no_rule(test: TestDb) {
+        let (app, seen) = started(&test).await;
+        connection(&app, "c", json!({"proxy_allow": ["GET /users", "GET /v2/users/*"]})).await;
+        for (number, (below, path, expected)) in [
+            ("/api/admin", "/users", None),
+            ("/api/admin/", "/users", None),
+            ("/api/v2", "/users", None),
+            ("/api/v2", "/users/1", Some("/api/v2/users/1")),
+            ("/api/v2/", "/users/1", Some("/api/v2/users/1")),
+            ("/api/v2/users", "/1", Some("/api/v2/users/1")),
+            ("/api", "/users", Some("/api/users")),
+        ].into_iter().enumerate() {
+            let own = json!({"base_url": app.upstream.url(below)});
+            let id = account(&app, "c", &format!("user-{number}"), own).await;
+            let end = app.get(id, path).await;
+            assert_eq!(end.is_ok(), expected.is_some(), "{below}{path}");
+            let reached = seen.lock().unwrap().pop().map(|call| call[0].clone());
+            assert_eq!(reached.as_deref(), expected, "{below}{path}");
+        }
+    }
+
     /// AK-112: an account lowers the timeout and the rate of its connection, and raises neither.
     async fn an_account_only_lowers_timeout_and_rate(test: TestDb) {
         let (app, seen) = started(&test).await;
