@@ -10,7 +10,7 @@ use crate::{
 use keystead_store::entities::connections::ConnectionFilter;
 use keystead_types::{EnvironmentId, FieldViolation, PageRequest, PageSize, Secret};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// Changes, in the order in which they are made.
@@ -313,7 +313,13 @@ fn differences(
         // The app of the installation stands in for it.
         let lent = name == "client_id" && wanted.platform_app;
         let old = before.get(name).unwrap_or(&Value::Null);
-        if value != old && !lent {
+        if value == old || lent {
+            continue;
+        }
+        // SECURITY: free settings can hold keys, in headers for example.
+        if old.is_object() || value.is_object() {
+            found.extend(changed_keys(name, old, value));
+        } else {
             found.push(format!("{}: {old} → {value}", shown_name(name)));
         }
     }
@@ -337,10 +343,22 @@ fn differences(
     found
 }
 
-fn document(settings: &ConnectionSettings) -> serde_json::Map<String, Value> {
+/// What differs in free settings, by name alone.
+fn changed_keys(name: &str, old: &Value, new: &Value) -> Vec<String> {
+    let both = [old, new].into_iter().filter_map(Value::as_object);
+    let keys: BTreeSet<&String> = both.flat_map(Map::keys).collect();
+    let changed = keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key));
+    changed
+        .map(|key| format!("{name}.{key}: changed"))
+        .collect()
+}
+
+fn document(settings: &ConnectionSettings) -> Map<String, Value> {
     match serde_json::to_value(settings) {
         Ok(Value::Object(map)) => map,
-        _ => serde_json::Map::new(),
+        _ => Map::new(),
     }
 }
 

@@ -95,6 +95,28 @@ on_both_engines! {
         assert_eq!(applied(&app, &wanted, Undeclared::Keep).await.unwrap(), 0);
     }
 
+    /// Part of AK-122: free settings can hold keys, so a plan names them and shows no value, neither old nor new.
+    async fn a_plan_shows_no_values_of_free_settings(test: TestDb) {
+        let app = App::started(&test).await;
+        let mut wanted = desk_and_mail(&app);
+        applied(&app, &wanted, Undeclared::Keep).await.unwrap();
+        for (key, timeout) in [("k3y-1", json!(20)), ("k3y-2", json!(30)), ("k3y-2", Value::Null)] {
+            let mut context = json!({"base_headers": {"X-Key": key}});
+            if !timeout.is_null() {
+                context["timeout"] = timeout;
+            }
+            wanted["connections"][0]["context"] = context;
+            wanted["connections"][0]["static_config"] = json!({"user_agent": key});
+            let shown = planned(&app, &wanted, Undeclared::Keep).await.join("\n");
+            assert!(shown.contains("context.") && !shown.contains("k3y"), "{shown}");
+            applied(&app, &wanted, Undeclared::Keep).await.unwrap();
+        }
+        wanted["connections"][0]["context"] = json!({});
+        wanted["connections"][0]["static_config"] = json!({});
+        let shown = planned(&app, &wanted, Undeclared::Keep).await;
+        assert_eq!(shown, ["~ connection desk\n    static_config.user_agent: changed\n    context.base_headers: changed"]);
+    }
+
     /// AK-122: nothing is deleted unless asked, and never what has accounts.
     async fn what_is_not_declared_goes_only_when_asked(test: TestDb) {
         let app = App::started(&test).await;
