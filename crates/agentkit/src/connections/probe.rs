@@ -4,7 +4,7 @@ use super::Connection;
 use crate::{
     AgentKit,
     error::Result,
-    providers::AuthKind,
+    providers::{AuthKind, AuthPattern},
     vault::{ExchangeError, TokenCall},
 };
 use bytes::Bytes;
@@ -63,22 +63,22 @@ impl AgentKit {
         }
         let provider = self.provider(env, &connection.provider_key).await?;
         let pattern = provider.pattern(connection.kind);
-        let fixed = |uri: &&str| !uri.contains("{{");
-        if let Some(authorize) = connection.authorize_uri(pattern).filter(fixed)
-            && let Some(why) = self.unreachable(connection, authorize).await
+        let (authorize, token) = fixed_endpoints(connection, pattern);
+        if let Some(authorize) = authorize
+            && let Some(why) = self.unreachable(connection, &authorize).await
         {
             return Ok(Some(Fault::unreachable("authorize_uri", &why)));
         }
-        let Some(token) = connection.token_uri(pattern).filter(fixed) else {
+        let Some(token) = token else {
             return Ok(None);
         };
-        let client = connection.grant_client(token.to_owned(), pattern);
+        let client = connection.grant_client(token.clone(), pattern);
         let redirect_uri = self.redirect_uri(env, connection.id).await?;
         let code = random_token(&*self.ctx().rng, "", 32);
         let call = TokenCall {
             client: Some(&client),
             provider: &connection.provider_key,
-            endpoint: token,
+            endpoint: &token,
             grant: Grant::AuthorizationCode {
                 code: &code,
                 redirect_uri: &redirect_uri,
@@ -116,5 +116,60 @@ impl AgentKit {
             Ok(_) | Err(FetchError::TooLarge { .. }) => None,
             Err(why) => Some(why),
         }
+    }
+}
+
+/// Authorization and token endpoint as a consent uses them, unless a value of an account belongs
+/// there.
+fn fixed_endpoints(
+    connection: &Connection,
+    pattern: Option<&AuthPattern>,
+) -> (Option<String>, Option<String>) {
+    let fixed = |uri: Option<&str>| {
+        uri.filter(|uri| !uri.contains("{{"))
+            .map(|uri| connection.in_tenant(uri))
+    };
+    (
+        fixed(connection.authorize_uri(pattern)),
+        fixed(connection.token_uri(pattern)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connections::{AuthMode, ConnectionSecrets, ConnectionSettings, ConnectionStatus};
+    use keystead_types::{ConnectionId, Id, Timestamp};
+
+    /// Part of AK-105, part of AK-116: an app of one tenant is unknown at `/common/`.
+    #[test]
+    fn endpoints_are_asked_in_the_connections_tenant() {
+        let mut connection = Connection {
+            id: ConnectionId::from_number(1),
+            key_id: "mail".to_owned(),
+            provider_key: "OUTLOOK".to_owned(),
+            kind: AuthKind::Oauth,
+            status: ConnectionStatus::Completed,
+            enabled: true,
+            auth_mode: AuthMode::User,
+            settings: ConnectionSettings {
+                authorize_uri: Some("https://login.microsoftonline.com/common/a".to_owned()),
+                token_uri: Some("https://login.microsoftonline.com/common/t".to_owned()),
+                tenant_id: Some("acme.test".to_owned()),
+                ..ConnectionSettings::default()
+            },
+            secrets: ConnectionSecrets::default(),
+            revision: 1,
+            created_at: Timestamp::from_secs(1),
+            updated_at: Timestamp::from_secs(1),
+        };
+        let at = |path: &str| {
+            Some(format!(
+                "https://login.microsoftonline.com/acme.test/{path}"
+            ))
+        };
+        assert_eq!(fixed_endpoints(&connection, None), (at("a"), at("t")));
+        connection.settings.token_uri = Some("https://{{domain}}/t".to_owned());
+        assert_eq!(fixed_endpoints(&connection, None), (at("a"), None));
     }
 }
