@@ -74,6 +74,18 @@ on_both_engines! {
         }
     }
 
+    /// Part of AK-207: the one with neither organization nor user is meant, however many others there are.
+    async fn the_plain_account_is_found_among_many(test: TestDb) {
+        let app = App::started(&test).await;
+        app.oauth().await;
+        for number in 0..25 {
+            let new = NewAccount { user_id: format!("user-{number}"), ..of_user("ada") };
+            create(&app, "sandbox", new).await.unwrap();
+        }
+        let plain = create(&app, "sandbox", of_user("ada")).await.unwrap();
+        assert_eq!(find(&app, named("sandbox", "ada")).await.unwrap(), plain);
+    }
+
     /// AK-102: exact name, then the only one that differs in case, then the connector's only
     /// enabled connection; a later connection ends what was remembered.
     async fn connections_are_found_by_name_and_connector(test: TestDb) {

@@ -95,12 +95,13 @@ const LOCK: Sql = sql!(
     "connected_accounts.lock",
     "UPDATE connected_accounts SET updated_at = updated_at WHERE env_id = $1 AND id = $2 RETURNING *"
 );
+/// The one that belongs to nobody in particular comes first: it is meant when several match.
 const MATCHING: Sql = sql!(
     "connected_accounts.matching",
     "SELECT * FROM connected_accounts
      WHERE env_id = $1 AND connection_id = $2 AND identifier = $3
        AND ($4 = '' OR organization_id = $4) AND ($5 = '' OR user_id = $5)
-     ORDER BY id LIMIT 20"
+     ORDER BY CASE WHEN organization_id = '' AND user_id = '' THEN 0 ELSE 1 END, id LIMIT 20"
 );
 const SET_CREDENTIAL: Sql = sql!(
     "connected_accounts.set_credential",
