@@ -48,6 +48,9 @@ impl AgentKit {
     }
 }
 
+/// Bytes of a name that are kept.
+const MAX_NAME: usize = 200;
+
 /// Method and path without what looks like an id, so that rows group and hold no personal data.
 fn tool_name(method: &Method, path: &str) -> String {
     let segments: Vec<&str> = path
@@ -63,7 +66,10 @@ fn tool_name(method: &Method, path: &str) -> String {
             }
         })
         .collect();
-    format!("{method} {}", segments.join("/"))
+    let mut name = format!("{method} {}", segments.join("/"));
+    // A path is as long as the caller likes.
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    name
 }
 
 fn is_version(segment: &str) -> bool {
@@ -94,5 +100,15 @@ mod tests {
         ] {
             assert_eq!(tool_name(&Method::GET, path), expected);
         }
+    }
+
+    /// Part of AK-459: rows of the log have a bound, whatever path is asked for.
+    #[test]
+    fn logged_names_are_short() {
+        let name = tool_name(&Method::GET, &"/a".repeat(4000));
+        assert_eq!((name.len(), &name[..8]), (MAX_NAME, "GET /a/a"));
+        // A character of two bytes would be cut in half.
+        let name = tool_name(&Method::GET, &"/ü".repeat(100));
+        assert_eq!(name, format!("GET {}/", "/ü".repeat(65)));
     }
 }
