@@ -18,7 +18,8 @@ impl AgentKit {
     /// The account with its credential, refreshed when it is due (AK-205). Audited.
     ///
     /// # Errors
-    /// Those of finding it; [`Error::ProviderUnavailable`] when the token is dead and the provider
+    /// Those of finding it; [`Error::ConnectionDisabled`] and [`Error::ConnectionDraft`] when there is
+    /// a credential; [`Error::ProviderUnavailable`] when the token is dead and the provider
     /// cannot be asked.
     pub async fn read_credential(
         &self,
@@ -39,7 +40,21 @@ impl AgentKit {
                 }
                 Err(other) => return Err(other),
             },
+            Err(error @ (Error::ConnectionDisabled(_) | Error::ConnectionDraft { .. }))
+                if grounds.row.credential.is_some() =>
+            {
+                return Err(error);
+            }
             Err(_) => grounds,
+        };
+        // SECURITY: one that was cut off keeps its credential until it is removed, to revoke it.
+        let grounds = if grounds.own_status() == AccountStatus::Disconnected {
+            Arc::new(Grounds {
+                credential: Credential::default(),
+                ..Grounds::clone(&grounds)
+            })
+        } else {
+            grounds
         };
         let mut tx = self.ctx().db.begin(env).await?;
         let target = grounds.account.id.to_string();

@@ -89,7 +89,7 @@ impl AgentKit {
         let connection = self.connection(env, found.connection_id).await?;
         let (ctx, id) = (self.ctx(), found.id);
         let mut tx = ctx.db.begin(env).await?;
-        let row = connected_accounts::lock(&mut tx, id).await?;
+        let row = connected_accounts::lock_for_removal(&mut tx, id).await?;
         let row = row.ok_or(Error::AccountNotFound)?;
         // What would go with the row unseen, and has to be revoked.
         let dropped = Dropped {

@@ -59,6 +59,8 @@ impl AgentKit {
     /// Cuts off the accounts of an organization that is deleted in `tx`, and queues their removal
     /// (DR-010). The credentials go with the accounts: they are needed to revoke the grants.
     ///
+    /// Comes before whatever writes audit records in `tx`: accounts are locked before the audit lane.
+    ///
     /// # Errors
     /// Those of the database.
     pub async fn remove_accounts_of(
@@ -69,7 +71,8 @@ impl AgentKit {
     ) -> Result<Removal> {
         let reason = "the organization was deleted";
         let now = self.ctx().clock.now();
-        // SECURITY: nothing acts for a deleted organization, not even until the job ran.
+        // SECURITY: nothing acts for a deleted organization, not even until the job ran, and nothing
+        // makes its accounts live again until then.
         let found = account_removal::cut_off(tx, organization, reason, now).await?;
         let removal = Removal {
             env: tx.env(),

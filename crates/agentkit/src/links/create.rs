@@ -10,7 +10,10 @@ use crate::{
 };
 use keystead_crypto::{TokenHash, random_token};
 use keystead_identity::{Actor, environments::EnvironmentKind};
-use keystead_store::entities::auth_links::{self, LinkRow};
+use keystead_store::entities::{
+    auth_links::{self, LinkRow},
+    connected_accounts,
+};
 use keystead_types::{AuthRequestId, ConnectionId, EnvironmentId, Secret, Timestamp};
 use std::sync::Arc;
 
@@ -142,6 +145,9 @@ impl AgentKit {
         };
         let hash = self.link_hash(token.expose(), nonce.expose());
         let mut tx = ctx.db.begin(env).await?;
+        connected_accounts::lock(&mut tx, row.account_id)
+            .await?
+            .ok_or(Error::AccountNotFound)?;
         auth_links::insert_link(&mut tx, hash.as_bytes(), &row).await?;
         let event = AccountEvent::MagicLinkGenerated;
         record::account_event(

@@ -27,6 +27,7 @@ mod health;
 mod lapse;
 mod links;
 mod lists;
+mod lock_order;
 mod minted;
 mod oauth1;
 mod org_wide;

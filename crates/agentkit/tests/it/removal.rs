@@ -1,12 +1,22 @@
 //! Accounts that go with their organization or connection.
 
-use crate::fixture::{App, by_id, call, named, of_user};
+use crate::{
+    fixture::{App, by_id, call, named, of_user},
+    grants::{caller_in_refresh, revoke, tokens},
+    links::{verified, verify, waiting},
+};
 use http::Method;
-use keystead_agentkit::{Error, accounts::AccountKey, links::NewLink, proxy::ProxyError};
+use keystead_agentkit::{
+    Error,
+    accounts::{AccountKey, AccountPatch, AccountStatus},
+    links::{CallbackError, NewLink},
+    proxy::ProxyError,
+};
 use keystead_identity::organizations::{self, CreateOrganization, Selector};
 use keystead_store::{connected_accounts, jobs};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ConnectedAccountId, ErrorCode, OrganizationId, Reason};
+use serde_json::json;
 use std::time::Duration;
 
 async fn organization(app: &App, name: &str) -> OrganizationId {
@@ -46,10 +56,11 @@ async fn delete(app: &App, id: OrganizationId) {
     let (ctx, actor) = (app.kit.ctx(), &app.actor);
     let mut tx = ctx.db.begin(app.env).await.unwrap();
     let selector = Selector::Id(id);
+    let found = organizations::lock(&mut tx, &selector).await.unwrap();
+    let removal = app.kit.remove_accounts_of(&mut tx, actor, found.id);
+    let removal = removal.await.unwrap();
     let deleted = organizations::delete(&mut tx, ctx, actor, &selector);
     assert_eq!(deleted.await.unwrap(), id);
-    let removal = app.kit.remove_accounts_of(&mut tx, actor, id);
-    let removal = removal.await.unwrap();
     tx.commit().await.unwrap();
     app.kit.start_removal(&removal);
 }
@@ -115,6 +126,75 @@ on_both_engines! {
         audits.retain(|action| action == "connected_account.deleted");
         assert_eq!(audits.len(), 2);
         assert_eq!((queued(&app).await, app.kit.work_off().await.unwrap()), (0, 0));
+    }
+
+    /// Part of DR-010: nothing brings an account back that is promised to go, whatever was under way; what it and its
+    /// waiting grants had is revoked.
+    async fn nothing_revives_what_goes_with_its_organization(test: TestDb) {
+        let app = App::started(&test).await;
+        let mut pattern = app.oauth_pattern();
+        pattern["oauth_config"]["revocation_scope"] = json!("grant");
+        let connection = app.oauth_with("sandbox", pattern, json!({}), |_| {}).await;
+        let acme = organization(&app, "Acme").await;
+        let of_acme = |user: &str| AccountKey { organization_id: Some(acme.to_string()), ..named("sandbox", user) };
+        let ada = member(&app, &acme.to_string(), "ada").await;
+        let request = waiting(&app, &connection, NewLink { key: of_acme("bob"), ..verified("bob") }).await;
+        let link = app.link_with(NewLink { key: of_acme("cy"), ..NewLink::default() }).await;
+        let consent = app.kit.begin_consent(app.env, &link).await.unwrap();
+        let back = app.upstream.allow(&consent).await;
+
+        delete(&app, acme).await;
+        let refused = verify(&app, &request, "bob").await;
+        assert!(matches!(refused, Err(Error::AuthRequestNotFound)), "{refused:?}");
+        let refused = app.kit.finish_consent(app.env, connection.id, Some(&back.browser), &back.query).await;
+        assert!(matches!(refused, Err(CallbackError::SessionExpired)), "{refused:?}");
+        let refused = app.kit.create_link(app.env, &app.actor, NewLink { key: by_id(ada), ..NewLink::default() }).await;
+        assert!(matches!(refused, Err(Error::AccountNotFound)), "{refused:?}");
+        let patch = AccountPatch { credential: tokens("new", "new"), ..AccountPatch::default() };
+        let refused = app.kit.update_account(app.env, &app.actor, by_id(ada), patch).await;
+        assert!(matches!(refused, Err(Error::AccountNotFound)));
+        let read = app.kit.read_credential(app.env, &app.actor, by_id(ada)).await.unwrap();
+        assert!(read.credential.access_token.is_empty() && read.credential.refresh_token.is_empty());
+        for user in ["ada", "bob", "cy"] {
+            let account = app.kit.account(app.env, of_acme(user)).await.unwrap();
+            assert_eq!(account.status, AccountStatus::Disconnected, "{user}");
+        }
+        assert_eq!(app.kit.work_off().await.unwrap(), 1);
+        assert_eq!(deletions(&app, acme).await.len(), 3);
+        app.upstream.wait_for("revoked_families", 2).await;
+    }
+
+    /// Part of DR-010, part of AK-223: a refresh that is refused meanwhile does not make the account look refreshable.
+    async fn a_refresh_does_not_touch_what_goes_with_its_organization(test: TestDb) {
+        let app = App::started(&test).await;
+        app.oauth().await;
+        let acme = organization(&app, "Acme").await;
+        let ada = member(&app, &acme.to_string(), "ada").await;
+        revoke(&app, ada).await;
+        let caller = caller_in_refresh(&app, ada).await;
+        delete(&app, acme).await;
+        let refused = caller.await.unwrap().unwrap_err();
+        assert_eq!(refused.reason().code(), ErrorCode::ConnectedAccountNotActive);
+        let row = app.row(ada).await;
+        assert_eq!((row.status.as_str(), row.lease_holder), ("DISCONNECTED", None));
+        let refused = app.kit.refresh_now(app.env, ada).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::ConnectedAccountNotActive);
+    }
+
+    /// Part of AK-121, part of AK-205: tokens of a connection that is switched off are lent to nobody.
+    async fn a_connection_that_is_switched_off_shows_no_tokens(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let ada = app.connected(&connection, "ada").await;
+        app.account("sandbox", of_user("bob")).await;
+        app.kit.disable_connection(app.env, &app.actor, connection.id).await.unwrap();
+        let refused = app.kit.read_credential(app.env, &app.actor, by_id(ada)).await.map(|_| ());
+        assert!(matches!(refused, Err(Error::ConnectionDisabled(_))), "{refused:?}");
+        let read = app.kit.read_credential(app.env, &app.actor, named("sandbox", "bob")).await.unwrap();
+        assert_eq!(read.account.status, AccountStatus::PendingAuth, "without one the state is the answer");
+        app.kit.enable_connection(app.env, &app.actor, connection.id).await.unwrap();
+        let read = app.kit.read_credential(app.env, &app.actor, by_id(ada)).await.unwrap();
+        assert!(!read.credential.access_token.is_empty());
     }
 
     /// Part of DR-010: a process that dies in the middle leaves the rest to another one, once its lease has ended.

@@ -80,6 +80,19 @@ on_both_engines! {
         assert!(matches!(verify(&app, &request, "ada").await, Err(Error::AuthRequestNotFound)));
     }
 
+    /// AK-322: the ten minutes are the grant's own, also when its link ends before.
+    async fn a_link_that_ran_out_does_not_cut_the_verification(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        app.kit.update_settings(app.env, &app.actor, false, |settings| settings.link_seconds = 120).await.unwrap();
+        let link = app.link_with(verified("ada")).await;
+        app.clock.advance(Duration::from_secs(100));
+        let request = request_of(&app.consent(connection.id, &link).await);
+        app.clock.advance(Duration::from_secs(599));
+        verify(&app, &request, "ada").await.unwrap();
+        assert_eq!(acts_for(&app, named("sandbox", "ada")).await, "u-ada");
+    }
+
     /// AK-323: while a new grant waits, the old credential is in use.
     async fn the_old_credential_lives_until_the_new_one_is_verified(test: TestDb) {
         let app = App::started(&test).await;

@@ -25,7 +25,10 @@ pub async fn delete(
 }
 
 /// Gets the organization that is meant; nobody else changes it until the transaction ends.
-pub(super) async fn lock(tx: &mut Tx, selector: &Selector) -> Result<Organization, Error> {
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn lock(tx: &mut Tx, selector: &Selector) -> Result<Organization, Error> {
     let id = match selector {
         Selector::Id(id) => Some(*id),
         Selector::ExternalId(external_id) => {

@@ -8,7 +8,7 @@ mod rules;
 mod update;
 
 pub use create::{CreateOrganization, create};
-pub use delete::delete;
+pub use delete::{delete, lock};
 pub use keystead_store::entities::organizations::Organization;
 pub use read::{find, find_by_external_id, get, list, search};
 pub use rules::MAX_EXTERNAL_ID_CHARS;

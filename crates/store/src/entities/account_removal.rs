@@ -6,9 +6,15 @@ use keystead_types::{ConnectedAccountId, ConnectionId, OrganizationId, Timestamp
 /// Keeps the credential, which is needed to revoke the grant.
 const CUT_OFF: Sql = sql!(
     "account_removal.cut_off",
-    "UPDATE connected_accounts SET status = 'DISCONNECTED', status_reason = $3, refresh_due_at = NULL,
-            pending_until = NULL, updated_at = $4
+    "UPDATE connected_accounts SET status = 'DISCONNECTED', status_reason = $3, credential_version = credential_version + 1,
+            refresh_due_at = NULL, lease_holder = NULL, lease_until = NULL, pending_until = NULL, removed_at = $4, updated_at = $4
      WHERE env_id = $1 AND organization_id = $2"
+);
+const COMPLETE_LINKS: Sql = sql!(
+    "account_removal.complete_links",
+    "UPDATE auth_links SET completed_at = $3
+     WHERE env_id = $1 AND completed_at IS NULL
+       AND account_id IN (SELECT id FROM connected_accounts WHERE env_id = $1 AND organization_id = $2)"
 );
 const OF_ORGANIZATION: Sql = sql!(
     "account_removal.of_organization",
@@ -18,7 +24,7 @@ const OF_CONNECTION: Sql = sql!(
     "account_removal.of_connection",
     "SELECT id FROM connected_accounts WHERE env_id = $1 AND connection_id = $2 AND id > $3 ORDER BY id LIMIT $4"
 );
-pub(crate) const STATEMENTS: &[Sql] = &[CUT_OFF, OF_ORGANIZATION, OF_CONNECTION];
+pub(crate) const STATEMENTS: &[Sql] = &[CUT_OFF, COMPLETE_LINKS, OF_ORGANIZATION, OF_CONNECTION];
 
 /// What accounts belong to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +43,11 @@ impl FromRow for Found {
     }
 }
 
-/// Makes the accounts of an organization unusable; gives how many there are.
+/// Promises that the accounts of an organization will be removed, which nothing takes back: they act
+/// no more, a refresh that is under way stores nothing, and [`connected_accounts::lock`] passes them
+/// over. Grants that wait are left to the removal, which revokes them. Gives how many accounts there are.
+///
+/// [`connected_accounts::lock`]: crate::connected_accounts::lock
 pub async fn cut_off(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -45,7 +55,10 @@ pub async fn cut_off(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let params = (tx.env(), organization, reason, now);
-    tx.execute(CUT_OFF, params).await
+    let count = tx.execute(CUT_OFF, params).await?;
+    tx.execute(COMPLETE_LINKS, (tx.env(), organization, now))
+        .await?;
+    Ok(count)
 }
 
 /// At most `limit` accounts after `after`, by id.

@@ -93,6 +93,10 @@ const FIND_ORG_WIDE: Sql = sql!(
 /// Changes nothing, but holds the row until the transaction ends.
 const LOCK: Sql = sql!(
     "connected_accounts.lock",
+    "UPDATE connected_accounts SET updated_at = updated_at WHERE env_id = $1 AND id = $2 AND removed_at IS NULL RETURNING *"
+);
+const LOCK_FOR_REMOVAL: Sql = sql!(
+    "connected_accounts.lock_for_removal",
     "UPDATE connected_accounts SET updated_at = updated_at WHERE env_id = $1 AND id = $2 RETURNING *"
 );
 /// The one that belongs to nobody in particular comes first: it is meant when several match.
@@ -136,6 +140,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     FIND,
     FIND_ORG_WIDE,
     LOCK,
+    LOCK_FOR_REMOVAL,
     MATCHING,
     SET_CREDENTIAL,
     SET_STATUS,
@@ -237,9 +242,21 @@ pub async fn find_org_wide(
 
 /// The account of an id as it is now; nobody else changes it before the transaction ends. What is
 /// made from the row and written back in the same transaction overwrites no other change.
+///
+/// SECURITY: `None` also for an account that will be removed ([`crate::account_removal::cut_off`]):
+/// whoever makes an account live locks it first.
 pub async fn lock(tx: &mut Tx, id: ConnectedAccountId) -> Result<Option<AccountRow>, StoreError> {
     let params = (tx.env(), id);
     tx.fetch_optional_as(LOCK, params).await
+}
+
+/// As [`lock`], also of an account that will be removed.
+pub async fn lock_for_removal(
+    tx: &mut Tx,
+    id: ConnectedAccountId,
+) -> Result<Option<AccountRow>, StoreError> {
+    let params = (tx.env(), id);
+    tx.fetch_optional_as(LOCK_FOR_REMOVAL, params).await
 }
 
 /// Accounts of a connection and identifier; empty organization or user matches any (AK-208).
