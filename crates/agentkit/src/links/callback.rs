@@ -16,15 +16,14 @@ use keystead_oauth::{Callback, Denial, Grant, TokenResponse, oauth1};
 use keystead_store::entities::auth_links::{self, FlowRow};
 use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret};
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use tokio::time::Instant;
 use url::Url;
 
 /// Time for the code exchange, and for asking who consented (AK-309).
 pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a flow ended.
-#[derive(Debug)]
+/// How a flow ended. Its `Debug` shows no address: that of the application holds what verifies.
 pub enum CallbackEnd {
     /// The account is active.
     Connected,
@@ -34,6 +33,17 @@ pub enum CallbackEnd {
     SignIn(Secret<String>),
     /// The user must say which place is meant; the secret is what `choose_place` takes.
     Choose(Secret<String>),
+}
+
+impl fmt::Debug for CallbackEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connected => "Connected",
+            Self::Application(_) => "Application(…)",
+            Self::SignIn(_) => "SignIn(…)",
+            Self::Choose(_) => "Choose(…)",
+        })
+    }
 }
 
 /// Why a flow did not end well. Nothing of the account changed.

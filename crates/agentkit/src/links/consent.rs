@@ -15,10 +15,10 @@ use keystead_store::entities::auth_links::{self, FlowRow};
 use keystead_types::{AuthRequestId, EnvironmentId, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fmt;
 use url::Url;
 
-/// A consent begun at a provider.
-#[derive(Debug)]
+/// A consent begun at a provider. Its `Debug` shows the host alone: the address holds the state.
 pub struct Consent {
     /// The provider's authorization page.
     pub url: Url,
@@ -27,6 +27,13 @@ pub struct Consent {
     /// Names that cookie among those of other flows in the same browser: the first eight
     /// characters of the flow's state.
     pub flow: String,
+}
+
+impl fmt::Debug for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        write!(f, "Consent({host})")
+    }
 }
 
 /// Characters of a state that name its flow. The callback carries the state, so it finds its cookie.

@@ -206,7 +206,8 @@ on_both_engines! {
         assert_eq!(app.kit.account(app.env, named("sandbox", decomposed)).await.unwrap().identifier, composed);
     }
 
-    /// AK-750, part of AK-309: nothing of a link, state or code can be read from the database.
+    /// AK-750, part of AK-309: nothing of a link, state or code can be read from the database, or is in a text for
+    /// a log.
     async fn no_secret_of_a_flow_is_stored_readable(test: TestDb) {
         let app = App::started(&test).await;
         let connection = app.oauth().await;
@@ -224,7 +225,7 @@ on_both_engines! {
             token.expose().as_str(), &state, back.browser.expose(), request.expose(), &param(&back.url, "code").unwrap(),
             &grounds.credential.access_token, &grounds.credential.refresh_token, keystead_sandbox::CLIENT_SECRET,
         ].map(ToOwned::to_owned);
-        let mut stored = format!("{:?} {:?}", app.events().await, app.kit.account_history(app.env, made.account.id, 100).await.unwrap());
+        let mut stored = format!("{consent:?} {end:?} {:?} {:?}", app.events().await, app.kit.account_history(app.env, made.account.id, 100).await.unwrap());
         if test.db.engine() == keystead_store::Engine::Sqlite {
             test.db.checkpoint().await.unwrap();
             for entry in std::fs::read_dir(test.folder()).unwrap() {

@@ -2,7 +2,7 @@
 
 use crate::form_data::FormData;
 use keystead_types::{ConnectionId, FieldViolation, Secret};
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 use url::Url;
 
 /// The flows behind the hosted pages: opening a link, coming back from a provider, sending a form.
@@ -159,8 +159,8 @@ pub enum Opened {
     },
 }
 
-/// A consent begun at a provider.
-#[derive(Clone, Debug)]
+/// A consent begun at a provider. Its `Debug` shows the host alone: the address holds the state.
+#[derive(Clone)]
 pub struct Consent {
     /// The provider's authorization page.
     pub url: Url,
@@ -170,6 +170,13 @@ pub struct Consent {
     pub connect: Secret<String>,
     /// The first characters of the flow's state, at least 8: they name its cookies.
     pub flow: String,
+}
+
+impl fmt::Debug for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        write!(f, "Consent({host})")
+    }
 }
 
 /// What sending the form leads to.
@@ -188,8 +195,8 @@ pub enum Submitted {
     Finished(Finished),
 }
 
-/// How an authorization ended.
-#[derive(Clone, Debug)]
+/// How an authorization ended. Its `Debug` shows neither address nor numbers: they are what verifies.
+#[derive(Clone)]
 pub enum Finished {
     /// The account is connected.
     Connected,
@@ -206,6 +213,17 @@ pub enum Finished {
         /// Opaque number of the waiting grant, base64url.
         request: Secret<String>,
     },
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connected => "Connected",
+            Self::Application(_) => "Application(…)",
+            Self::SignIn { .. } => "SignIn(…)",
+            Self::Choose { .. } => "Choose(…)",
+        })
+    }
 }
 
 /// What the hosted page asks for.
@@ -361,4 +379,25 @@ pub enum ConnectError {
     /// Something of ours failed; the cause is logged, not shown.
     #[error(transparent)]
     Internal(#[from] keystead_types::Internal),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Part of AK-321: whoever has the number can verify, and whoever has the state can answer for the provider.
+    #[test]
+    fn what_verifies_is_not_shown() {
+        let url = Url::parse("https://a.test/x?auth_request_id=n0t&state=n0t").unwrap();
+        let consent = Consent {
+            url: url.clone(),
+            provider: "Mail".to_owned(),
+            connect: Secret::new("n0t".to_owned()),
+            flow: "n0t".to_owned(),
+        };
+        let request = "n0t".to_owned();
+        let ends = [Finished::Application(url), Finished::SignIn { request }];
+        let shown = format!("{consent:?} {ends:?}");
+        assert_eq!(shown, "Consent(a.test) [Application(…), SignIn(…)]");
+    }
 }
