@@ -171,6 +171,11 @@ pub(crate) fn error_info(status: &Status) -> Option<ErrorInfo> {
     ErrorInfo::decode(detail.value.as_slice()).ok()
 }
 
+/// The reason in a status, by its code's name; empty when it has none yet.
+pub(crate) fn reason(status: &Status) -> String {
+    error_info(status).map_or_else(String::new, |info| info.error_code)
+}
+
 /// Makes a handler's status fit to leave the server: one `ErrorInfo` with the request id, and no
 /// text of an internal error that the handler did not choose for the caller.
 pub(crate) fn complete(status: &Status, request_id: &str) -> Status {

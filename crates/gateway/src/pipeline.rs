@@ -160,8 +160,9 @@ impl Pipeline {
         request_id::read(headers, self.shared.wiring.rng.as_ref())
     }
 
-    /// Runs one call. `message` is awaited only once the caller is known and allowed, so that a
-    /// stranger cannot make us read or parse a body.
+    /// Runs one call. `message` is awaited only once the caller is known and allowed, so that
+    /// nobody makes us read or parse a body whom the method refuses anyway. Only methods for
+    /// everybody read a stranger's.
     pub(crate) async fn answer<F>(&self, method: &Arc<Method>, head: Parts, message: F) -> Reply
     where
         F: Future<Output = Result<Bytes, Failure>> + Send,
@@ -194,12 +195,18 @@ impl Pipeline {
             .record(method.label(), code, took);
         let _entered = span.enter();
         let millis = took.as_secs_f64() * 1_000.0;
+        // SECURITY: the reason alone. The text can repeat what was sent; causes of ours are logged
+        // where they arise.
         match &result {
             Ok(_) => tracing::debug!(millis, "answered"),
-            Err(status) if code == tonic::Code::Internal => {
-                tracing::error!(millis, message = status.message(), "failed");
+            Err(status) => {
+                let reason = failure::reason(status);
+                if code == tonic::Code::Internal {
+                    tracing::error!(millis, reason, "failed");
+                } else {
+                    tracing::info!(millis, ?code, reason, "refused");
+                }
             }
-            Err(status) => tracing::info!(millis, ?code, message = status.message(), "refused"),
         }
         Reply {
             request_id: id,

@@ -127,6 +127,10 @@ impl OrganizationService for Echo {
             self.0.begun.notify_one();
             self.0.go.notified().await;
         }
+        if given.display_name.starts_with("taken") {
+            let text = format!("an organization `{}` exists", given.display_name);
+            return Err(Status::already_exists(text));
+        }
         let organization = pb::Organization {
             id: "org_1".to_owned(),
             display_name: given.display_name,

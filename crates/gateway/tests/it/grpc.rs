@@ -5,7 +5,11 @@ use keystead_proto::v1::{
     organizations::{self as pb, organization_service_client::OrganizationServiceClient},
 };
 use prost::Message;
-use std::time::Duration;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tonic::{Code, Request, Status};
 
 fn client(pipeline: Pipeline) -> OrganizationServiceClient<Pipeline> {
@@ -65,6 +69,45 @@ async fn a_generated_client_calls_through_the_pipeline() {
         response.into_inner().organization.unwrap().display_name,
         "Acme"
     );
+}
+
+/// What was logged, by the calls of all tests.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_by_its_reason_without_what_was_sent() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    // For all threads: what another one logs first would not be asked for here.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    tracing::callsite::rebuild_interest_cache();
+    let refused = client(pipeline())
+        .create_organization(create("taken by ada@acme.test", &[ALL]))
+        .await
+        .unwrap_err();
+    assert!(refused.message().contains("ada@acme.test"));
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("refused") && log.contains("ALREADY_EXISTS"),
+        "{log}"
+    );
+    assert!(!log.contains("ada@acme.test"), "{log}");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ impl From<Status> for Trouble {
                 Self::Failure(Failure::Unavailable(request))
             }
             code => {
-                tracing::error!(%request, ?code, message = status.message(), "a call of the dashboard failed");
+                tracing::error!(%request, ?code, reason = info.error_code, "a call of the dashboard failed");
                 Self::Failure(Failure::Internal(request))
             }
         }
