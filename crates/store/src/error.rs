@@ -175,7 +175,9 @@ fn is_busy(code: &str) -> bool {
 
 // SECURITY: PostgreSQL's class 22 (data exceptions) quotes the offending value in its message.
 fn harmless(code: &str, message: &str) -> String {
-    if code.len() == 5 && code.starts_with("22") {
+    if code == "22021" {
+        "a text has a character that the database cannot store".to_owned()
+    } else if code.len() == 5 && code.starts_with("22") {
         String::new()
     } else {
         message.to_owned()

@@ -3,6 +3,8 @@
 //! The rules are compiled once, at start; a rule without a known meaning stops the start, so none
 //! is ever skipped silently. Where client libraries and the product's pages contradict a rule, the
 //! rule gives way; those places are listed in [`compile`].
+//!
+//! One rule is not in the contract and holds for every text: no U+0000, which PostgreSQL cannot store.
 
 mod check;
 mod compile;
@@ -88,9 +90,6 @@ impl ContractRules {
 
     fn message(&self, message: &DynamicMessage, path: &str, broken: &mut Vec<FieldViolation>) {
         let descriptor = message.descriptor();
-        if !self.reach.contains(descriptor.full_name()) {
-            return;
-        }
         let none = Vec::new();
         for (field, rules) in self.fields.get(descriptor.full_name()).unwrap_or(&none) {
             let path = join(path, field.name());
@@ -102,25 +101,33 @@ impl ContractRules {
             }
         }
         for (field, value) in message.fields() {
-            let path = join(path, field.name());
+            // Most fields have nothing below them and nothing wrong: no path is put together for those.
+            let path = || join(path, field.name());
             match value {
-                Value::Message(inner) => self.message(inner, &path, broken),
                 Value::List(items) => {
                     for (index, item) in items.iter().enumerate() {
-                        if let Value::Message(inner) = item {
-                            self.message(inner, &format!("{path}[{index}]"), broken);
-                        }
+                        self.inside(item, || format!("{}[{index}]", path()), broken);
                     }
                 }
                 Value::Map(pairs) => {
                     for (key, item) in pairs {
-                        if let Value::Message(inner) = item {
-                            self.message(inner, &format!("{path}[{}]", show(key)), broken);
+                        let path = || format!("{}[{}]", path(), show(key));
+                        if let MapKey::String(text) = key {
+                            no_nul(text, path, broken);
                         }
+                        self.inside(item, path, broken);
                     }
                 }
-                _ => {}
+                value => self.inside(value, path, broken),
             }
+        }
+    }
+
+    fn inside(&self, value: &Value, path: impl Fn() -> String, broken: &mut Vec<FieldViolation>) {
+        match value {
+            Value::Message(inner) => self.message(inner, &path(), broken),
+            Value::String(text) => no_nul(text, path, broken),
+            _ => {}
         }
     }
 }
@@ -217,6 +224,19 @@ fn check_all(rules: &Rules, value: &Value, path: &str, broken: &mut Vec<FieldVio
     }
 }
 
+/// SECURITY: what one engine stores and the other refuses would end as an internal error there, and
+/// as a backup that cannot be moved between them.
+fn no_nul(text: &str, path: impl Fn() -> String, broken: &mut Vec<FieldViolation>) {
+    if text.as_bytes().contains(&0) {
+        let rule = "string.not_contains";
+        broken.push(violation(
+            &path(),
+            "must not contain the character U+0000",
+            rule,
+        ));
+    }
+}
+
 fn violation(field: &str, description: impl Into<String>, constraint: &str) -> FieldViolation {
     FieldViolation {
         field: field.to_owned(),
@@ -240,8 +260,19 @@ fn show(key: &MapKey) -> String {
         MapKey::I64(value) => value.to_string(),
         MapKey::U32(value) => value.to_string(),
         MapKey::U64(value) => value.to_string(),
-        // A key is the caller's own text and may be long.
-        MapKey::String(value) => value.chars().take(64).collect(),
+        // A key is the caller's own text: it may be long, and hold what does not belong into a log.
+        MapKey::String(value) => {
+            let shown = value.chars().take(64);
+            shown
+                .map(|c| {
+                    if c.is_control() {
+                        char::REPLACEMENT_CHARACTER
+                    } else {
+                        c
+                    }
+                })
+                .collect()
+        }
     }
 }
 

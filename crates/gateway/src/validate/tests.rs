@@ -176,3 +176,62 @@ fn enums_outside_the_contract_are_refused() {
         ["connection.type enum.defined_only"]
     );
 }
+
+/// No engine gets a text that the other could not store, wherever in a message it is.
+#[test]
+fn nul_is_refused_in_every_text() {
+    let with = |organization| create_request(Some(organization));
+    assert_eq!(
+        with(create("a\0b")),
+        ["organization.display_name string.not_contains"]
+    );
+    let metadata = |key: &str, value: &str| organizations::CreateOrganization {
+        metadata: [(key.to_owned(), value.to_owned())].into(),
+        ..create("Acme")
+    };
+    assert_eq!(
+        with(metadata("plan", "go\0ld")),
+        ["organization.metadata[plan] string.not_contains"]
+    );
+    assert_eq!(
+        with(metadata("pl\0an", "gold")),
+        ["organization.metadata[pl\u{fffd}an] string.not_contains"]
+    );
+}
+
+/// In messages without a rule of the contract, in lists and in free JSON; bytes are no text.
+#[test]
+fn nul_is_refused_below_messages_without_rules() {
+    use prost_types::{ListValue, Struct, Value as Json, value::Kind};
+    let found = |name: &str, bytes: &[u8]| -> Vec<String> {
+        let descriptor = POOL.get_message_by_name(name).unwrap();
+        let message = DynamicMessage::decode(descriptor, bytes).unwrap();
+        let found = ContractRules::load().unwrap().violations(&message);
+        found.into_iter().map(|violation| violation.field).collect()
+    };
+    let text = Json {
+        kind: Some(Kind::StringValue("\0".to_owned())),
+    };
+    let list = Json {
+        kind: Some(Kind::ListValue(ListValue { values: vec![text] })),
+    };
+    let free = Struct {
+        fields: [("a".to_owned(), list)].into(),
+    };
+    assert_eq!(
+        found("google.protobuf.Struct", &free.encode_to_vec()),
+        ["fields[a].list_value.values[0].string_value"]
+    );
+    let mask = prost_types::FieldMask {
+        paths: vec!["fine".to_owned(), "\0".to_owned()],
+    };
+    assert_eq!(
+        found("google.protobuf.FieldMask", &mask.encode_to_vec()),
+        ["paths[1]"]
+    );
+    let bytes = vec![0_u8; 3];
+    assert_eq!(
+        found("google.protobuf.BytesValue", &bytes.encode_to_vec()),
+        [""; 0]
+    );
+}

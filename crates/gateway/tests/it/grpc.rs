@@ -138,6 +138,22 @@ async fn broken_rules_are_listed_by_field() {
     assert_eq!(violations[0].field, "organization.display_name");
 }
 
+/// PostgreSQL could not store it: the caller hears so, instead of an internal error.
+#[tokio::test]
+async fn nul_in_a_text_is_refused_by_field() {
+    let status = client(pipeline())
+        .create_organization(create("a\0b", &[ALL]))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let violations = info(&status)
+        .validation_error_info
+        .unwrap()
+        .field_violations;
+    assert_eq!(violations[0].field, "organization.display_name");
+    assert_eq!(violations[0].constraint, "string.not_contains");
+}
+
 #[tokio::test]
 async fn missing_permissions_are_named() {
     let token = "CLIENT|organizations:read";

@@ -104,6 +104,37 @@ async fn query_parameters_fill_fields_and_unknown_ones_are_ignored() {
     );
 }
 
+/// In bodies, queries and paths alike; the database is not asked.
+#[tokio::test]
+async fn nul_in_a_text_is_refused_wherever_it_stands() {
+    let gateway = gateway(pipeline());
+    for (verb, path, body, field) in [
+        (
+            "POST",
+            "/api/v1/organizations",
+            r#"{"display_name":"a\u0000b"}"#,
+            "organization.display_name",
+        ),
+        (
+            "GET",
+            "/api/v1/organizations?page_token=a%00b",
+            "",
+            "page_token",
+        ),
+        (
+            "PATCH",
+            "/api/v1/organizations/org%00",
+            r#"{"display_name":"b"}"#,
+            "id",
+        ),
+    ] {
+        let refused = send(&gateway, verb, path, ALL, body).await;
+        let problem = refused.problem();
+        let told = format!("400 {field}: must not contain the character U+0000");
+        assert_eq!(problem, told, "{verb} {path}");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_response_is_an_empty_object() {
     let gateway = gateway(pipeline());

@@ -42,6 +42,16 @@ pub enum BackupError {
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database cannot hold what is in the backup.
+    #[error("row {row} of the table {table} cannot be stored: {cause}")]
+    Row {
+        /// Table of the row.
+        table: String,
+        /// Row in the table, from 1, in the order of the backup.
+        row: u64,
+        /// What the database said.
+        cause: StoreError,
+    },
     /// The file is not a backup, not whole, or not as it was written.
     #[error("the backup is damaged at line {line}: {what}")]
     Damaged {

@@ -68,7 +68,7 @@ async fn fill(conn: &mut Conn<'_>, path: &Path, tables: &[Table]) -> Result<(), 
                 batch = Batch {
                     table: name,
                     columns,
-                    rows: Vec::new(),
+                    ..Batch::default()
                 };
             }
             Line::Row(values) => {
@@ -77,7 +77,7 @@ async fn fill(conn: &mut Conn<'_>, path: &Path, tables: &[Table]) -> Result<(), 
                     batch.store(conn).await?;
                 }
             }
-            Line::End => return Ok(batch.store(conn).await?),
+            Line::End => return batch.store(conn).await,
         }
     }
 }
@@ -86,18 +86,43 @@ async fn fill(conn: &mut Conn<'_>, path: &Path, tables: &[Table]) -> Result<(), 
 struct Batch {
     table: String,
     columns: Vec<(String, Kind)>,
+    /// Rows of the table that are stored already.
+    stored: u64,
     rows: Vec<Vec<Value>>,
 }
 
 impl Batch {
-    async fn store(&mut self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    /// Stores the rows at once. When the database refuses, one by one, to name the row.
+    async fn store(&mut self, conn: &mut Conn<'_>) -> Result<(), BackupError> {
         if self.rows.is_empty() {
             return Ok(());
         }
+        let rows = std::mem::take(&mut self.rows);
+        script(conn, "SAVEPOINT batch").await?;
+        if let Err(refused) = self.insert(conn, &rows).await {
+            script(conn, "ROLLBACK TO SAVEPOINT batch").await?;
+            for row in rows.chunks(1) {
+                self.stored += 1;
+                if let Err(cause) = self.insert(conn, row).await {
+                    return Err(BackupError::Row {
+                        table: self.table.clone(),
+                        row: self.stored,
+                        cause,
+                    });
+                }
+            }
+            return Err(refused.into());
+        }
+        script(conn, "RELEASE SAVEPOINT batch").await?;
+        self.stored += rows.len() as u64;
+        Ok(())
+    }
+
+    async fn insert(&self, conn: &mut Conn<'_>, rows: &[Vec<Value>]) -> Result<(), StoreError> {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
         let mut place = 0;
-        let mut groups = Vec::with_capacity(self.rows.len());
-        for _ in &self.rows {
+        let mut groups = Vec::with_capacity(rows.len());
+        for _ in rows {
             let places: Vec<String> = names
                 .iter()
                 .map(|_| {
@@ -113,7 +138,11 @@ impl Batch {
             names.join(", "),
             groups.join(", ")
         );
-        let values = self.rows.drain(..).flatten().collect();
+        let values = rows.iter().flatten().cloned().collect();
         conn.fetch_dynamic(text, values).await.map(drop)
     }
+}
+
+async fn script(conn: &mut Conn<'_>, text: &str) -> Result<(), StoreError> {
+    conn.run_script(text.to_owned(), "restore").await
 }

@@ -217,6 +217,59 @@ async fn every_flipped_byte_and_every_cut_is_noticed() {
     backup::restore(&target.db, &path).await.unwrap();
 }
 
+/// What one engine holds and the other cannot is named by table and row, and nothing is restored.
+#[tokio::test]
+async fn a_row_that_cannot_be_stored_is_named() {
+    let test = TestDb::on(Engine::Sqlite).await.unwrap();
+    let env = test.environment().await;
+    let mut tx = test.db.begin(env).await.unwrap();
+    for number in 0..250_i64 {
+        let name = match number {
+            230 => "n230\0".to_owned(),
+            number => format!("n{number:03}"),
+        };
+        tx.execute(ADD, (env, name, number)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let path = test.folder().join("backup");
+    backup::create(&test.db, &path, NOW).await.unwrap();
+    let Some(target) = TestDb::empty(Engine::Postgres).await else {
+        return;
+    };
+    let refused = backup::restore(&target.db, &path).await.unwrap_err();
+    let BackupError::Row { table, row, .. } = &refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((table.as_str(), *row), ("counters", 231));
+    let told = "row 231 of the table counters cannot be stored: ";
+    assert!(refused.to_string().starts_with(told), "{refused}");
+    assert!(refused.to_string().contains("character"), "{refused}");
+    assert_eq!(target.db.schema_version().await.unwrap().0, 0);
+}
+
+/// Neither fills the memory nor waits for somebody to write.
+#[tokio::test]
+async fn another_file_than_a_backup_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (long, fifo) = (folder.path().join("long"), folder.path().join("fifo"));
+    let file = std::fs::File::create(&long).unwrap();
+    file.set_len(65 * 1024 * 1024).unwrap();
+    let refused = backup::verify(&long).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("longer than 64 MiB"),
+        "{refused}"
+    );
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [&fifo, &folder.path().to_path_buf()] {
+        let refused = backup::verify(path).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("not a regular file"),
+            "{refused}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_backup_of_a_later_release_is_refused() {
     let test = TestDb::on(Engine::Sqlite).await.unwrap();
