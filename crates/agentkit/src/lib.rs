@@ -31,6 +31,7 @@ use keystead_types::EnvironmentId;
 use links::LinkRate;
 use proxy::{CallLog, Limiters, Snapshots};
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use vault::Flights;
 
@@ -57,6 +58,8 @@ struct Inner {
     work: tokio::sync::Notify,
     /// What must not be cut off: its result exists nowhere else.
     unfinished: TaskTracker,
+    /// Places for revocations under way.
+    revocations: Arc<Semaphore>,
 }
 
 impl AgentKit {
@@ -78,6 +81,7 @@ impl AgentKit {
             platform_apps: PlatformApps::new(),
             work: tokio::sync::Notify::new(),
             unfinished: TaskTracker::new(),
+            revocations: Arc::new(Semaphore::new(links::MAX_REVOCATIONS)),
         }))
     }
 
@@ -148,6 +152,10 @@ impl AgentKit {
     pub async fn finish(&self) {
         self.0.unfinished.close();
         self.0.unfinished.wait().await;
+    }
+
+    pub(crate) fn revocations(&self) -> &Arc<Semaphore> {
+        &self.0.revocations
     }
 
     pub(crate) fn holder(&self) -> &str {

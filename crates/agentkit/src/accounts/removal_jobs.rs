@@ -105,7 +105,8 @@ impl AgentKit {
             owner: Owner::Connection(id),
             actor: actor.clone(),
         };
-        // SECURITY: switched off first, so that no account is made or used while they go.
+        // SECURITY: switched off first, so that none is used, or connected through a link, while they
+        // go. One that the API makes meanwhile goes too.
         self.disable_connection(env, actor, id).await?;
         let mut tx = self.ctx().db.begin(env).await?;
         self.queue(&mut tx, &removal).await?;
@@ -153,6 +154,7 @@ impl AgentKit {
             let Some(last) = ids.last() else { break };
             after = Some(*last);
             for id in ids {
+                self.revocations_caught_up().await;
                 match self.remove_account(removal, id).await {
                     Ok(()) | Err(Error::AccountNotFound) => {}
                     Err(error) => trouble = Some(error),

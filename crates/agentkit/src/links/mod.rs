@@ -29,7 +29,7 @@ pub(crate) use oauth1::consumer;
 pub use place::{OpenQuestion, Place, ToChoose};
 
 pub(crate) use limits::LinkRate;
-pub(crate) use revoke::Dropped;
+pub(crate) use revoke::{Dropped, MAX_REVOCATIONS};
 use std::time::Duration;
 
 /// How long a trip to the provider may take (section 7).

@@ -15,10 +15,13 @@ use keystead_store::entities::{
     connected_accounts::AccountRow,
 };
 use keystead_types::EnvironmentId;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Best effort; nobody waits for it.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Revocations under way in this process; further ones wait for a place.
+pub(crate) const MAX_REVOCATIONS: usize = 32;
 
 /// What held grants of an account and is gone.
 #[derive(Default)]
@@ -81,6 +84,13 @@ impl AgentKit {
         }
     }
 
+    /// Waits until a revocation would begin at once: for whoever has many, so that a slow provider
+    /// does not make them pile up in memory.
+    pub(crate) async fn revocations_caught_up(&self) {
+        // Never closed.
+        drop(self.revocations().acquire().await);
+    }
+
     pub(crate) fn revoke_grant(&self, grounds: &Grounds, credential: &Credential) {
         let oauth = grounds.pattern.oauth_config.as_ref();
         let Some(endpoint) = oauth.and_then(|oauth| oauth.revocation_uri.clone()) else {
@@ -111,7 +121,9 @@ impl AgentKit {
         let (Ok(request), http, id) = (request, http.clone(), grounds.account.id) else {
             return;
         };
+        let places = Arc::clone(self.revocations());
         tokio::spawn(async move {
+            let _place = places.acquire_owned().await;
             let limits = Limits {
                 timeout: REVOCATION_TIMEOUT,
                 ..Limits::DOCUMENT

@@ -5,10 +5,11 @@ use crate::{
     grants::{caller_in_refresh, revoke, tokens},
     links::{verified, verify, waiting},
 };
+use axum::{Router, routing::post};
 use http::Method;
 use keystead_agentkit::{
     Error,
-    accounts::{AccountKey, AccountPatch, AccountStatus},
+    accounts::{AccountKey, AccountPatch, AccountStatus, NewAccount},
     links::{CallbackError, NewLink},
     proxy::ProxyError,
 };
@@ -17,7 +18,36 @@ use keystead_store::{connected_accounts, jobs};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ConnectedAccountId, ErrorCode, OrganizationId, Reason};
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, watch};
+
+/// Calls of an endpoint.
+#[derive(Default)]
+struct Calls {
+    begun: usize,
+    under_way: usize,
+    most: usize,
+}
+
+/// One of them, until its answer or until its client hangs up.
+struct Call(watch::Sender<Calls>);
+
+impl Call {
+    fn begun(calls: watch::Sender<Calls>) -> Self {
+        calls.send_modify(|calls| {
+            calls.begun += 1;
+            calls.under_way += 1;
+            calls.most = calls.most.max(calls.under_way);
+        });
+        Self(calls)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| calls.under_way -= 1);
+    }
+}
 
 async fn organization(app: &App, name: &str) -> OrganizationId {
     let ctx = app.kit.ctx();
@@ -195,6 +225,42 @@ on_both_engines! {
         app.kit.enable_connection(app.env, &app.actor, connection.id).await.unwrap();
         let read = app.kit.read_credential(app.env, &app.actor, by_id(ada)).await.unwrap();
         assert!(!read.credential.access_token.is_empty());
+    }
+
+    /// Part of DR-010, part of AK-213: however many accounts go, a provider is asked to revoke a few grants at a time.
+    async fn grants_of_many_accounts_are_revoked_a_few_at_a_time(test: TestDb) {
+        const ACCOUNTS: usize = 40;
+        let gate = Arc::new(Semaphore::new(0));
+        let calls = watch::Sender::new(Calls::default());
+        let endpoint = {
+            let (gate, calls) = (Arc::clone(&gate), calls.clone());
+            post(async move || {
+                let _call = Call::begun(calls);
+                gate.acquire().await.unwrap().forget();
+            })
+        };
+        let app = App::started_with(&test, |_| Router::new().route("/slow/revoke", endpoint)).await;
+        let mut pattern = app.oauth_pattern();
+        pattern["oauth_config"]["revocation_uri"] = json!(app.upstream.url("/slow/revoke"));
+        app.oauth_with("sandbox", pattern, json!({}), |_| {}).await;
+        let acme = organization(&app, "Acme").await;
+        for number in 0..ACCOUNTS {
+            let new = NewAccount {
+                organization_id: acme.to_string(),
+                credential: tokens("access", &format!("refresh-{number}")),
+                ..of_user(&format!("user-{number}"))
+            };
+            app.account("sandbox", new).await;
+        }
+        delete(&app, acme).await;
+        let kit = app.kit.clone();
+        let job = tokio::spawn(async move { kit.work_off().await });
+        let mut seen = calls.subscribe();
+        seen.wait_for(|calls| calls.under_way >= 32).await.unwrap();
+        gate.add_permits(ACCOUNTS);
+        assert_eq!(job.await.unwrap().unwrap(), 1);
+        seen.wait_for(|calls| calls.begun == ACCOUNTS).await.unwrap();
+        assert_eq!(calls.borrow().most, 32);
     }
 
     /// Part of DR-010: a process that dies in the middle leaves the rest to another one, once its lease has ended.
