@@ -156,12 +156,20 @@ fn check_host(name: &str, value: &str) -> Result<(), TemplateError> {
 }
 
 fn check_segment(name: &str, value: &str) -> Result<(), TemplateError> {
-    // SECURITY: some servers decode `%2F` before they walk up.
-    if value
-        .split(['/', '\\'])
-        .any(|part| matches!(part, "." | ".."))
-    {
-        return Err(invalid(name, "it must not hold a dot segment"));
+    // SECURITY: some servers decode `%2F`, even twice, before they walk up; Java's take path parameters
+    // off first, so `..;a=b` climbs there.
+    let climbs = |value: &str| {
+        let mut parts = value.split(['/', '\\']);
+        parts.any(|part| matches!(part.split(';').next(), Some("." | "..")))
+    };
+    let mut decoded = value.to_owned();
+    for _ in 0..3 {
+        if climbs(&decoded) {
+            return Err(invalid(name, "it must not hold a dot segment"));
+        }
+        decoded = percent_encoding::percent_decode_str(&decoded)
+            .decode_utf8_lossy()
+            .into_owned();
     }
     if value.chars().any(char::is_control) {
         return Err(invalid(name, "it holds control characters"));
@@ -242,11 +250,24 @@ mod tests {
             let result = fill_url("https://{{domain}}/x", &values(&[("domain", host)]));
             assert!(result.is_err(), "{host}: {result:?}");
         }
-        for (value, filled) in [("a/b", "a%2Fb"), ("?x", "%3Fx"), ("%2e", "%252e")] {
+        for (value, filled) in [("a/b", "a%2Fb"), ("?x", "%3Fx"), ("50%", "50%25")] {
             let result = fill_url("https://h/{{v}}/x", &values(&[("v", value)]));
             assert_eq!(result.unwrap(), format!("https://h/{filled}/x"));
         }
-        for value in ["..", ".", "../x", "x/../y", "x\\..", "./x"] {
+        for value in [
+            "..",
+            ".",
+            "../x",
+            "x/../y",
+            "x\\..",
+            "./x",
+            "..;",
+            "..;a=b",
+            "%2e%2e",
+            ".%2e",
+            "..%2f..",
+            "%252e%252e",
+        ] {
             let result = fill_url("https://h/{{v}}", &values(&[("v", value)]));
             assert!(result.is_err(), "{value}");
         }

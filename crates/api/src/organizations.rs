@@ -178,7 +178,9 @@ impl OrganizationService for Organizations {
         let (ctx, kit, actor) = (&self.0.ctx, &self.0.agentkit, caller.actor());
         let mut tx = ctx.db.begin(caller.env()).await.map_err(store)?;
         let organization = domain::lock(&mut tx, &selector).await.map_err(failed)?;
-        let removal = kit.remove_accounts_of(&mut tx, &actor, organization.id).await;
+        let removal = kit
+            .remove_accounts_of(&mut tx, &actor, organization.id)
+            .await;
         let removal = removal.map_err(failed)?;
         let deleted = domain::delete(&mut tx, ctx, &actor, &selector).await;
         deleted.map_err(failed)?;

@@ -173,8 +173,8 @@ impl GuardedClient {
     /// Sends a request and gives the response as soon as its headers are there. Both bodies are
     /// streamed in constant memory; trailers pass; nothing is decompressed; redirects are returned.
     ///
-    /// Hop-by-hop headers are removed in both directions and `Host` always follows the URL. A
-    /// `Content-Length` of the request is kept, so that a body of known size is not sent in chunks.
+    /// Hop-by-hop headers are removed in both directions, `Host` always follows the URL and
+    /// `Content-Length` the body: one of unknown size is sent in chunks.
     ///
     /// # Errors
     /// [`FetchError`]; a response of any status is no error. The body may fail later on.
@@ -187,6 +187,10 @@ impl GuardedClient {
         let headers = request.headers_mut();
         remove_hop_by_hop(headers);
         headers.remove(header::HOST);
+        // SECURITY: with another length than the body's, the other side would take what the next
+        // request on the connection begins with for the rest of this one.
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::EXPECT);
         if !headers.contains_key(header::USER_AGENT) {
             headers.insert(header::USER_AGENT, self.shared.user_agent.clone());
         }

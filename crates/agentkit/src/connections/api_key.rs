@@ -15,11 +15,11 @@ const HEADER: &str = "api_key_header";
 const QUERY_PARAMETER: &str = "api_key_query_param";
 const PREFIX: &str = "api_key_prefix";
 
-/// Headers that say how a request is to be read; a key in them would change its meaning.
+/// Headers that say how a request is to be read; a value of somebody's choice in them would change its
+/// meaning.
 const STRUCTURAL: &[&str] = &[
     "connection",
     "content-length",
-    "content-type",
     "expect",
     "host",
     "keep-alive",
@@ -30,6 +30,13 @@ const STRUCTURAL: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Whether a header may carry a value that is configured.
+///
+/// SECURITY: the requests of all tenants to a host share connections; framing is ours alone.
+pub(crate) fn may_be_configured(name: &str) -> bool {
+    HeaderName::try_from(name).is_ok_and(|name| !STRUCTURAL.contains(&name.as_str()))
+}
 
 impl ConnectionSettings {
     fn text(&self, name: &str) -> Option<&str> {
@@ -89,10 +96,17 @@ pub(super) fn check(settings: &ConnectionSettings) -> Result<()> {
         }
     }
     if let Some(header) = settings.text(HEADER) {
-        let legal =
-            HeaderName::try_from(header).is_ok_and(|name| !STRUCTURAL.contains(&name.as_str()));
+        let legal = may_be_configured(header) && !header.eq_ignore_ascii_case("content-type");
         if !legal {
             return wrong(HEADER, "is not a header that can carry a key");
+        }
+    }
+    for (place, settings) in [
+        ("context", &settings.context),
+        ("static_config", &settings.static_config),
+    ] {
+        if let Some(headers) = settings.get("base_headers") {
+            check_base_headers(place, headers)?;
         }
     }
     if let Some(prefix) = settings.text(PREFIX)
@@ -105,6 +119,22 @@ pub(super) fn check(settings: &ConnectionSettings) -> Result<()> {
             QUERY_PARAMETER,
             "cannot be set together with api_key_header",
         );
+    }
+    Ok(())
+}
+
+fn check_base_headers(place: &str, headers: &Value) -> Result<()> {
+    let wrong = |why: &str| Err(Error::field(&format!("{place}.base_headers"), why));
+    let Some(headers) = headers.as_object() else {
+        return wrong("must be an object of header names and texts");
+    };
+    for (name, value) in headers {
+        if !may_be_configured(name) {
+            return wrong(&format!("may not set the header `{name}`"));
+        }
+        if !value.is_string() {
+            return wrong(&format!("`{name}` must be a text"));
+        }
     }
     Ok(())
 }

@@ -67,6 +67,7 @@ impl AgentKit {
         };
         settings.context.remove("domain");
         settings.context.remove("version");
+        super::check_settings(&settings)?;
         let key_id = match new.key_id.filter(|name| !name.is_empty()) {
             Some(name) => checked_name(name)?,
             None => self.default_name(env, &provider).await?,

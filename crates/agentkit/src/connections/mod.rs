@@ -18,6 +18,7 @@ mod secrets;
 mod stored;
 pub(crate) mod test_run;
 
+pub(crate) use api_key::may_be_configured;
 pub use change::ConnectionPatch;
 pub use check::check_settings;
 pub use create::NewConnection;

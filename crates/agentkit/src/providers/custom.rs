@@ -1,6 +1,7 @@
 //! Rules a developer's own connector must keep (AK-006..AK-009, AK-016, AK-017).
 
 use super::{AuthKind, AuthPattern, Field, InputType};
+use crate::connections::may_be_configured;
 use keystead_types::FieldViolation;
 use serde_json::{Value, json};
 use url::{Host, Url};
@@ -88,11 +89,11 @@ fn check(pattern: &AuthPattern, place: &str, violations: &mut Vec<FieldViolation
         .iter()
         .filter_map(|field| field.header_name.as_ref());
     for name in headers.chain(&pattern.auth_header_key_override) {
-        let legal = name.parse::<http::HeaderName>().is_ok();
-        if !name.is_empty() && !legal {
+        if !name.is_empty() && !may_be_configured(name) {
             violations.push(violation(
                 place,
-                "a header name holds illegal characters",
+                "a header that carries a credential must have a legal name, and none that says how \
+                 a request is read",
                 "pattern",
             ));
         }
@@ -289,6 +290,14 @@ mod tests {
             ),
             (
                 json!([{"type": "API_KEY", "auth_header_key_override": "X Bad"}]),
+                "auth_patterns[0]",
+            ),
+            (
+                json!([{"type": "API_KEY", "auth_header_key_override": "Content-Length"}]),
+                "auth_patterns[0]",
+            ),
+            (
+                json!([{"type": "API_KEY", "fields": [{"field_name": "api_key", "header_name": "host"}]}]),
                 "auth_patterns[0]",
             ),
             (

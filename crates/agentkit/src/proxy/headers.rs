@@ -67,11 +67,22 @@ const NOT_RETURNED: &[&str] = &[
 
 /// Headers by which some servers take another method or path than the request's.
 const OVERRIDES: &[&str] = &[
+    "http-method-override",
+    "x-envoy-original-path",
+    "x-goog-http-method-override",
+    "x-http-destinationurl",
     "x-http-method",
     "x-http-method-override",
+    "x-method",
     "x-method-override",
+    "x-ms-http-method",
+    "x-original-uri",
     "x-original-url",
+    "x-override-url",
+    "x-rest-method",
     "x-rewrite-url",
+    "x-tunneled-method",
+    "x_http_method_override",
 ];
 
 /// SECURITY: on a connection with a list of allowed calls a header must not make another one (AK-460).

@@ -4,13 +4,14 @@ use super::target::{self, Upstream};
 use crate::{
     Error,
     accounts::Grounds,
-    connections::{Backoff, RequestPolicy},
+    connections::{Backoff, RequestPolicy, may_be_configured},
     error::Result,
     template::{self, Values},
     vault::{CredentialHeader, MissingValue, credential_headers, credential_parameter},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use keystead_net::{FetchError, Limits, RequestBody, ResponseBody};
+use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
 use url::Url;
@@ -61,8 +62,11 @@ impl Outgoing<'_> {
         let values = grounds.template_values();
         for (name, template) in grounds.fixed_headers() {
             let value = template::fill_header(template, values)?;
+            // SECURITY: what is filled in belongs to the account, such as the tenant its user chose;
+            // a constant is a default, which the caller may replace.
+            let is_the_accounts = template.contains("{{");
             if let Some((name, value)) = legal(name, &value)
-                && !headers.contains_key(&name)
+                && (is_the_accounts || !headers.contains_key(&name))
             {
                 headers.insert(name, value);
             }
@@ -83,8 +87,10 @@ impl Outgoing<'_> {
         let credentials = credential_headers(&grounds.pattern, &grounds.credential, consumer_key)
             .map_err(lacks)?;
         for CredentialHeader { name, value } in credentials {
-            let name = HeaderName::try_from(&name)
-                .map_err(|_| Error::field("auth_header_key_override", "is not a header name"))?;
+            let name = Some(name)
+                .filter(|name| may_be_configured(name))
+                .and_then(|name| HeaderName::try_from(name).ok())
+                .ok_or_else(|| Error::field("auth_header_key_override", "cannot carry a key"))?;
             let mut value = HeaderValue::try_from(value.expose().as_str()).map_err(|_| {
                 Error::field(
                     name.as_str(),
@@ -138,8 +144,11 @@ pub(super) fn other_upstream(grounds: &Grounds, named: Option<&str>) -> Result<O
     let Some(named) = named else { return Ok(None) };
     let allowed = &grounds.pattern.allowed_proxy_domains;
     let (base, values) = (grounds.base_url(), grounds.template_values());
-    let found = target::other_root(&base, values, allowed, named);
-    Ok(Some(found?))
+    let found = target::other_root(&base, values, allowed, named)?;
+    // SECURITY: below the base path of its own host the account may be kept to one tenant.
+    let is_other = target::resolve(&base, values, allowed, "/", None)
+        .is_ok_and(|base| base.host_str() != Some(found.host.as_str()));
+    Ok(Some(found).filter(|_| is_other))
 }
 
 /// Where a call goes.
@@ -168,11 +177,10 @@ pub(super) fn target_of(
     } else {
         &[]
     };
-    let own = grounds.account.api_config.get("base_url");
-    match own.and_then(serde_json::Value::as_str) {
-        Some(own) if !own.trim().is_empty() => {
+    match own_base_url(grounds)? {
+        Some(own) => {
             let root = target::resolve(&base, values, allowed, "/", None)?;
-            let own = target::narrowed(&root, own.trim())?;
+            let own = target::narrowed(&root, own)?;
             let url = target::resolve(own.as_str(), &Values::new(), &[], path, query)?;
             let above = root.path().trim_end_matches('/');
             let below = own.path().strip_prefix(above).unwrap_or_default();
@@ -183,10 +191,21 @@ pub(super) fn target_of(
                 path: format!("{}{slash}{path}", below.trim_end_matches('/')),
             })
         }
-        _ => Ok(Target {
+        None => Ok(Target {
             url: target::resolve(&base, values, allowed, path, query)?,
             path: path.to_owned(),
         }),
+    }
+}
+
+/// SECURITY: one that cannot be read narrows nothing, so nothing is sent.
+fn own_base_url(grounds: &Grounds) -> Result<Option<&str>> {
+    match grounds.account.api_config.get("base_url") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(own)) => Ok(Some(own.trim()).filter(|own| !own.is_empty())),
+        Some(_) => Err(Error::TargetNotAllowed(
+            "the account's base_url is not a text".to_owned(),
+        )),
     }
 }
 
@@ -199,6 +218,9 @@ fn without_parameter(query: &str, name: &str) -> String {
 }
 
 fn legal(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    if !may_be_configured(name) {
+        return None;
+    }
     Some((
         HeaderName::try_from(name).ok()?,
         HeaderValue::try_from(value).ok()?,

@@ -236,7 +236,10 @@ on_both_engines! {
             } else {
                 authorized(&app, connection).await
             };
-            ok(&app, id).await;
+            let mut call = crate::fixture::call(id, http::Method::GET, "/x");
+            // SECURITY: the caller cannot name a tenant that the user did not choose.
+            call.headers.insert("xero-tenant-id", http::HeaderValue::from_static("tenant-3"));
+            app.send(call).await.unwrap();
             assert_eq!(script.last().1["xero-tenant-id"], if several { "tenant-2" } else { "tenant-1" });
         }
     }

@@ -119,6 +119,24 @@ on_both_engines! {
         assert_eq!(*seen.lock().unwrap(), [expected.clone(), expected]);
     }
 
+    /// Part of AK-112, 4.3: a header of the connection says nothing about how a request is read, since
+    /// requests of others follow on the same connection.
+    async fn framing_headers_cannot_be_configured(test: TestDb) {
+        let (app, _) = started(&test).await;
+        let provider = app.provider("Framed", bearer()).await;
+        let made = app.connection_of(&provider, "c", json!({})).await;
+        for headers in [json!({"Content-Length": "300"}), json!({"host": "x"}), json!({"Transfer-Encoding": "chunked"}), json!({"a": 1}), json!([])] {
+            for place in ["context", "static_config"] {
+                let mut settings = made.settings.clone();
+                let map = if place == "context" { &mut settings.context } else { &mut settings.static_config };
+                map.insert("base_headers".to_owned(), headers.clone());
+                let patch = ConnectionPatch { settings: Some(settings), ..ConnectionPatch::default() };
+                let refused = app.kit.update_connection(app.env, &app.actor, made.id, patch).await.unwrap_err();
+                assert!(refused.to_string().contains(&format!("{place}.base_headers")), "{headers}: {refused}");
+            }
+        }
+    }
+
     /// Part of AK-112, 4.3: an account's `base_url` only goes further down than the connection's.
     async fn an_account_only_narrows_the_base_url(test: TestDb) {
         let (app, seen) = started(&test).await;

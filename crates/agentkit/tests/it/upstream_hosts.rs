@@ -50,6 +50,23 @@ const REFUSED: (u16, ErrorCode) = (403, ErrorCode::TargetNotAllowed);
 const ECHO: &str = "/sandbox/provider/api/echo/x";
 
 on_both_engines! {
+    /// Part of AK-461, part of AK-112: the base's own host is no other one, so that its path still holds, and
+    /// what the account narrows.
+    async fn naming_the_own_host_leads_nowhere_else(test: TestDb) {
+        let app = App::started(&test).await;
+        let id = account(&app, json!({})).await;
+        let answer = app.send(at("127.0.0.1", id, ECHO)).await.unwrap();
+        assert_eq!(answer.status, 404, "below /nothing/here");
+        for odd in [json!(5), json!({}), json!(["https://files.test"])] {
+            let patch = keystead_agentkit::accounts::AccountPatch {
+                api_config: object(json!({"base_url": odd})),
+                ..keystead_agentkit::accounts::AccountPatch::default()
+            };
+            app.kit.update_account(app.env, &app.actor, crate::fixture::by_id(id), patch).await.unwrap();
+            assert_eq!(refusal(app.send(call(id, Method::GET, "/x")).await), REFUSED, "{odd}");
+        }
+    }
+
     /// AK-461: the call goes to the root of the other host with the credential; the header stays here.
     async fn a_call_goes_to_the_host_that_is_named(test: TestDb) {
         let app = App::started(&test).await;

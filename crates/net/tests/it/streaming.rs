@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
-use keystead_net::{FetchError, Limits, RequestBody};
+use http_body_util::{BodyExt, Full, StreamBody};
+use keystead_net::{BoxError, FetchError, Limits, RequestBody};
 use tokio::sync::mpsc;
 
 fn receiver_body(mut receiver: mpsc::Receiver<Bytes>) -> RequestBody {
@@ -171,27 +171,41 @@ async fn headers_of_the_hop_are_removed_and_host_follows_the_url() {
 }
 
 #[tokio::test]
-async fn a_declared_length_is_kept_for_a_streamed_body() {
+async fn the_length_is_that_of_the_body_whatever_the_header_says() {
     let server = Server::start(|request| async move {
-        let length = request
-            .headers()
-            .get("content-length")
-            .map(|value| value.to_str().unwrap().to_owned());
-        Response::new(full(length.unwrap_or_default()))
+        let named = |name: &str| {
+            let value = request.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let framing = (named("content-length"), named("transfer-encoding"));
+        Response::new(full(format!("{framing:?} {:?}", named("expect"))))
     })
     .await;
-    let (send, receive) = mpsc::channel(1);
-    send.send(Bytes::from_static(b"12345")).await.unwrap();
-    drop(send);
-    let request = Request::put(server.url("/"))
-        .header("content-length", "5")
-        .body(receiver_body(receive))
-        .unwrap();
-    let response = open_client().stream(request, Limits::PROXY).await.unwrap();
-    assert_eq!(
-        response.into_body().collect().await.unwrap().to_bytes(),
-        "5"
-    );
+    let client = open_client();
+    let known = || RequestBody::streamed(Full::new(Bytes::from_static(b"12345")));
+    let unknown = || {
+        let pieces = [Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"12345")))];
+        RequestBody::streamed(StreamBody::new(stream::iter(pieces)))
+    };
+    // The second call of each would be read as the rest of the first.
+    for _ in 0..2 {
+        for (method, body, expected) in [
+            ("GET", RequestBody::empty(), "(None, None) None"),
+            ("PUT", known(), r#"(Some("5"), None) None"#),
+            ("PUT", unknown(), r#"(None, Some("chunked")) None"#),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri(server.url("/"))
+                .header("content-length", "300")
+                .header("expect", "100-continue")
+                .body(body)
+                .unwrap();
+            let response = client.stream(request, Limits::PROXY).await.unwrap();
+            let seen = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(seen, expected, "{method}");
+        }
+    }
 }
 
 #[tokio::test]
