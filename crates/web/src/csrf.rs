@@ -17,9 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use keystead_crypto::{TokenHash, random_token};
+use url::Url;
 
 /// Largest form, in bytes: room for a service account key file.
 const FORM_LIMIT: usize = 256 * 1024;
@@ -67,8 +68,8 @@ pub(crate) struct Guard {
 
 /// Lets GET pass and refuses a POST without a right token, before any handler.
 ///
-/// SECURITY: `Origin` cannot be compared, because pages send `Referrer-Policy: no-referrer` and the
-/// browser then sends `Origin: null`. `Sec-Fetch-Site` is not affected and is checked when present.
+/// SECURITY: the browser's own word counts first, `Sec-Fetch-Site`. Where it sends none, a foreign `Origin`
+/// is refused. `null` passes: pages send `Referrer-Policy: no-referrer`, and that is what becomes of ours then.
 pub(crate) async fn protect(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
@@ -85,10 +86,15 @@ pub(crate) async fn protect(State(guard): State<Guard>, request: Request, next: 
 }
 
 async fn check(guard: &Guard, headers: &HeaderMap, body: Body) -> Result<FormData, Failure> {
-    let site = headers
-        .get("sec-fetch-site")
-        .map(http::HeaderValue::as_bytes);
-    if site.is_some_and(|site| site != b"same-origin") {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let forged = match site {
+        Some(site) => site != b"same-origin",
+        None => headers
+            .get_all(header::ORIGIN)
+            .iter()
+            .any(|origin| is_foreign(headers, origin)),
+    };
+    if forged {
         return Err(Failure::Forged);
     }
     let form_type = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
@@ -113,6 +119,24 @@ async fn check(guard: &Guard, headers: &HeaderMap, body: Body) -> Result<FormDat
     } else {
         Err(Failure::Forged)
     }
+}
+
+/// Whether a page of another origin sent the form. The scheme is taken from `origin`, because a proxy in
+/// front may end TLS; the port counts, because another application may answer there.
+fn is_foreign(headers: &HeaderMap, origin: &HeaderValue) -> bool {
+    if origin == "null" {
+        return false;
+    }
+    let parse = |text: &str| Url::parse(text).ok();
+    let origin = origin.to_str().ok().and_then(parse);
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let (Some(origin), Some(host)) = (origin, host) else {
+        return true;
+    };
+    let own = parse(&format!("{}://{host}", origin.scheme()));
+    own.is_none_or(|own| own.origin() != origin.origin())
 }
 
 /// A token for a browser that nobody is signed in with, and the cookie value to set when it has none.

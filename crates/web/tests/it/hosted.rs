@@ -173,6 +173,38 @@ async fn hostile_text_stays_text() {
     is_not_turned_around(&page.body, "the form");
 }
 
+/// A browser that does not say `Sec-Fetch-Site` says the origin, or `null` because of our referrer policy.
+#[tokio::test]
+async fn a_form_of_another_origin_is_refused_with_the_right_token_too() {
+    let mut browser = TestBrowser::new();
+    for (origin, status) in [
+        ("https://evil.com", StatusCode::FORBIDDEN),
+        ("https://acme.test:8443.evil.com", StatusCode::FORBIDDEN),
+        ("https://acme.test", StatusCode::FORBIDDEN),
+        ("file://", StatusCode::FORBIDDEN),
+        ("", StatusCode::FORBIDDEN),
+        ("null", StatusCode::SEE_OTHER),
+        ("https://acme.test:8443", StatusCode::SEE_OTHER),
+    ] {
+        let page = browser.get("/oauth/connect?token=static&state=s").await;
+        let form = form(&page.body);
+        let mut fields = form.fields;
+        fields.retain(|(name, _)| name == "csrf");
+        fields.push(("field.domain".to_owned(), "a".to_owned()));
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&fields)
+            .finish();
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("origin", origin),
+        ];
+        let answer = browser
+            .send(Method::POST, &form.action, &headers, Some(body))
+            .await;
+        assert_eq!(answer.status, status, "{origin:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_form_without_the_right_token_is_refused_and_changes_nothing() {
     let mut browser = TestBrowser::new();
