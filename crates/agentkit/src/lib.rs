@@ -139,10 +139,14 @@ impl AgentKit {
 
     /// Runs `work` to its end, also when the caller hangs up or the process is told to stop: what a
     /// provider issued has to be stored.
-    pub(crate) async fn to_the_end<T: Send + 'static>(
+    pub(crate) async fn to_the_end<T, E>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
+        work: impl Future<Output = std::result::Result<T, E>> + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<keystead_types::Internal> + Send + 'static,
+    {
         let done = self.0.unfinished.spawn(work).await;
         done.map_err(keystead_types::Internal::new)?
     }

@@ -18,6 +18,7 @@ use keystead_types::{ConnectionId, EnvironmentId, Internal, Secret};
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
 use tokio::time::Instant;
+use tracing::Instrument;
 use url::Url;
 
 /// Time for the code exchange, and for asking who consented (AK-309).
@@ -104,9 +105,29 @@ pub(super) type Result<T> = std::result::Result<T, CallbackError>;
 impl AgentKit {
     /// Takes the provider's answer. `browser` is the value of the flow's cookie.
     ///
+    /// It goes on when the browser hangs up: the flow is spent then, and what the provider issues has
+    /// to be stored or revoked.
+    ///
     /// # Errors
     /// [`CallbackError`].
     pub async fn finish_consent(
+        &self,
+        env: EnvironmentId,
+        connection: ConnectionId,
+        browser: Option<&Secret<String>>,
+        parameters: &str,
+    ) -> Result<CallbackEnd> {
+        let kit = self.clone();
+        let (browser, parameters) = (browser.cloned(), parameters.to_owned());
+        let span = tracing::Span::current();
+        let work = async move {
+            kit.take_answer(env, connection, browser.as_ref(), &parameters)
+                .await
+        };
+        self.to_the_end(work.instrument(span)).await
+    }
+
+    async fn take_answer(
         &self,
         env: EnvironmentId,
         connection: ConnectionId,

@@ -6,9 +6,10 @@ use crate::{
     links::{verified, waiting},
     places::{asked, consented, jira, started, two_sites},
 };
+use axum::{Json, Router, routing::post};
 use http::{Request, header};
 use keystead_agentkit::{
-    accounts::AccountPatch,
+    accounts::{AccountPatch, AccountStatus},
     connections::Connection,
     links::{CallbackEnd, CallbackError},
     settings::Verification,
@@ -18,6 +19,7 @@ use keystead_store::{connected_accounts, connected_accounts::AccountRow};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// A connection to a provider where a revocation ends one grant and no other.
 async fn connection(app: &App) -> Connection {
@@ -55,6 +57,37 @@ async fn lives(app: &App, token: &str) -> bool {
 }
 
 on_both_engines! {
+    /// Part of AK-309: the flow is spent when the code is exchanged, so a browser that hangs up then loses nothing.
+    async fn a_browser_that_hangs_up_loses_no_tokens(test: TestDb) {
+        let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (reached, go) = (Arc::clone(&asked), Arc::clone(&answer));
+        let token = post(async move || {
+            reached.notify_one();
+            go.notified().await;
+            Json(json!({"access_token": "at", "refresh_token": "rt", "expires_in": 3600}))
+        });
+        let app = App::started_with(&test, |_| Router::new().route("/held/token", token)).await;
+        let mut pattern = app.oauth_pattern();
+        pattern["oauth_config"]["token_uri"] = json!(app.upstream.url("/held/token"));
+        let connection = app.oauth_with("sandbox", pattern, json!({}), |_| {}).await;
+        let link = app.link("sandbox", "ada").await;
+        let consent = app.kit.begin_consent(app.env, &link).await.unwrap();
+        let back = app.upstream.allow(&consent).await;
+        let (kit, env) = (app.kit.clone(), app.env);
+        let request = tokio::spawn(async move {
+            let end = kit.finish_consent(env, connection.id, Some(&back.browser), &back.query).await;
+            end.map(|_| ())
+        });
+        asked.notified().await;
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        answer.notify_one();
+        app.kit.finish().await;
+        let id = link.grounds.account.id;
+        let grounds = app.kit.grounds(app.env, by_id(id)).await.unwrap();
+        assert_eq!((grounds.account.status, grounds.credential.refresh_token.as_str()), (AccountStatus::Active, "rt"));
+    }
+
     /// Part of AK-213, part of AK-214: what is revoked is what was stored last, also when another node stored it
     /// after the account was read.
     async fn the_credential_that_was_stored_last_is_revoked(test: TestDb) {
