@@ -239,10 +239,20 @@ impl Pipeline {
             .map_err(late)??;
         self.check(method, &message)?;
         let rates = self.count(&admission, &head)?.headers();
-        let forwarded = self.forward(method, head, site, admission, message, id);
+        // A method runs to its end although the caller hangs up or gives up: after a commit it still
+        // has to forget what this process remembers, and to tell the provider.
+        let forwarded = {
+            let (this, method, id) = (self.clone(), Arc::clone(method), id.clone());
+            let run = async move {
+                this.forward(&method, head, site, admission, message, &id)
+                    .await
+            };
+            tokio::spawn(run.instrument(span))
+        };
         let (mut metadata, mut result) = tokio::time::timeout_at(deadline, forwarded)
             .await
-            .map_err(late)??;
+            .map_err(late)?
+            .map_err(internal)??;
         match &mut result {
             Ok(_) => metadata.extend(rates),
             Err(status) => failure::add_headers(status, rates),

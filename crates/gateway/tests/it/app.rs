@@ -106,6 +106,8 @@ pub(crate) struct Hold {
     pub(crate) begun: Notify,
     /// Notify it to let one call end.
     pub(crate) go: Notify,
+    /// Notified when a call goes on after that.
+    pub(crate) ended: Notify,
 }
 
 /// Answers with what it was sent.
@@ -126,6 +128,7 @@ impl OrganizationService for Echo {
         if given.display_name == "wait" {
             self.0.begun.notify_one();
             self.0.go.notified().await;
+            self.0.ended.notify_one();
         }
         if given.display_name.starts_with("taken") {
             let text = format!("an organization `{}` exists", given.display_name);

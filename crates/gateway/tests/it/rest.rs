@@ -1,10 +1,10 @@
-use crate::app::{ALL, HOST, answer, gateway, pipeline, send, wiring};
+use crate::app::{ALL, HOST, Hold, answer, gateway, pipeline, send, wiring, wiring_with};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use keystead_gateway::{Limits, Pipeline};
 use serde_json::json;
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn creating_answers_201_with_snake_case_json() {
@@ -336,4 +336,22 @@ async fn a_session_cookie_counts_only_for_same_origin_requests() {
     };
     assert_eq!(get("same-origin").await, 200);
     assert_eq!(get("cross-site").await, 401);
+}
+
+/// A change is followed to its end, or what is remembered of the old state would be believed.
+#[tokio::test]
+async fn a_method_runs_to_its_end_when_the_caller_hangs_up() {
+    let hold = Arc::new(Hold::default());
+    let gateway = gateway(Pipeline::new(wiring_with(hold.clone())).unwrap());
+    let body = r#"{"display_name": "wait"}"#;
+    let call = tokio::spawn(async move {
+        send(&gateway, "POST", "/api/v1/organizations", ALL, body).await;
+    });
+    hold.begun.notified().await;
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    hold.go.notify_one();
+    tokio::time::timeout(Duration::from_secs(20), hold.ended.notified())
+        .await
+        .unwrap();
 }
