@@ -16,6 +16,7 @@ mod declared;
 mod dev;
 mod doctor;
 mod env_file;
+mod file_kind;
 mod installation;
 mod logging;
 mod mail;
