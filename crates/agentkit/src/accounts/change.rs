@@ -19,7 +19,7 @@ use keystead_store::{
     Tx,
     entities::{
         auth_links::{self, PendingGrantRow},
-        connected_accounts::{self, LeaseRequest},
+        connected_accounts::{self, AccountRow},
         sessions,
     },
 };
@@ -126,8 +126,12 @@ impl AgentKit {
             None
         } else {
             let input = patch.credential.clone();
-            let merged =
+            let mut merged =
                 input.merged(&grounds.connection, &grounds.pattern, &grounds.credential)?;
+            // The holder of the lease died: the refresh token may have been spent (ADR 0002).
+            if partial && grounds.row.lease_holder.is_some() && !grounds.may_send_again() {
+                merged.refresh_token.clear();
+            }
             Some(self.sealed_credential(grounds, &merged, now).await?)
         };
         let mut tx = ctx.db.begin(env).await?;
@@ -143,6 +147,15 @@ impl AgentKit {
         if judged && current.credential_version != version {
             return Ok(None);
         }
+        if partial {
+            let lease = |row: &AccountRow| (row.lease_holder.clone(), row.lease_until);
+            if row.lease_holder.is_some() && row.lease_until.is_none_or(|until| until >= now) {
+                return Err(Error::Conflict);
+            }
+            if lease(&row) != lease(&grounds.row) {
+                return Ok(None);
+            }
+        }
         let before = current.status;
         let mut dropped = Vec::new();
         if let Via::Link(link) = via {
@@ -156,19 +169,6 @@ impl AgentKit {
             sessions::end_portal_sessions(&mut tx, id).await?;
         } else if sealed.is_some() {
             dropped = auth_links::drop_pending(&mut tx, id).await?;
-        }
-        if partial {
-            let lease = LeaseRequest {
-                id,
-                version,
-                holder: self.holder(),
-                until: now,
-            };
-            let free = connected_accounts::acquire_lease(&mut tx, &lease).await?
-                || connected_accounts::take_over_lease(&mut tx, &lease, now).await?;
-            if !free {
-                return Err(Error::Conflict);
-            }
         }
         let api_config = merged_config(&current.api_config, patch.api_config.clone());
         check_api_config(&api_config)?;

@@ -100,7 +100,8 @@ impl CredentialInput {
                 // Whose tokens these are is not known.
                 credential.provider_subject.clear();
                 set(&mut credential.access_token, access_token);
-                if !refresh_token.is_empty() {
+                let another_grant = !refresh_token.is_empty();
+                if another_grant {
                     credential.refresh_token = refresh_token;
                     credential.rotates = None;
                 }
@@ -108,7 +109,9 @@ impl CredentialInput {
                 if !scopes.is_empty() {
                     credential.scopes = scopes;
                 }
-                if credential.client.is_none() && !credential.refresh_token.is_empty() {
+                let unknown = credential.client.is_none() && !credential.refresh_token.is_empty();
+                // SECURITY: a refresh token is never sent to the client or endpoint of another grant.
+                if another_grant || unknown {
                     credential.client = connection.token_uri(Some(pattern)).map(|uri| {
                         connection.grant_client(connection.in_tenant(uri), Some(pattern))
                     });

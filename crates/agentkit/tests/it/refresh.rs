@@ -7,7 +7,7 @@ use crate::{
 use http::Method;
 use keystead_agentkit::{
     Error,
-    accounts::{AccountStatus, CredentialInput},
+    accounts::{AccountPatch, AccountStatus, CredentialInput},
 };
 use keystead_store::GroupLimits;
 use keystead_testkit::{engines::TestDb, on_both_engines};
@@ -165,6 +165,22 @@ on_both_engines! {
         assert_eq!(app.upstream.counter("refreshes").await, 1);
         assert_eq!(app.kit.refresh_now(app.env, id).await.unwrap().status, AccountStatus::Active);
         assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
+    }
+
+    /// Part of AK-108, part of AK-211: tokens that are handed in belong to the connection's client as it is now, whatever
+    /// client the grant before was issued to.
+    async fn a_grant_that_is_handed_in_has_the_client_of_now(test: TestDb) {
+        use crate::upstream::{SECOND_CLIENT, SECOND_SECRET};
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let ada = app.connected(&connection, "ada").await;
+        let connection = app.configure(connection, SECOND_CLIENT, SECOND_SECRET, |_| {}).await;
+        let bo = app.connected(&connection, "bo").await;
+        let of_bo = app.kit.grounds(app.env, by_id(bo)).await.unwrap();
+        let (access, refresh) = (&of_bo.credential.access_token, &of_bo.credential.refresh_token);
+        let patch = AccountPatch { credential: tokens(access, refresh), ..AccountPatch::default() };
+        app.kit.update_account(app.env, &app.actor, by_id(ada), patch).await.unwrap();
+        app.kit.refresh_now(app.env, ada).await.unwrap();
     }
 
     /// AK-100, AK-108: a grant keeps the client it was issued to.

@@ -6,7 +6,10 @@ use crate::{
 };
 use axum::{Router, routing::get};
 use http::Method;
-use keystead_agentkit::accounts::{AccountPatch, AccountStatus};
+use keystead_agentkit::{
+    Error,
+    accounts::{AccountPatch, AccountStatus},
+};
 use keystead_net::Policy;
 use keystead_store::connected_accounts;
 use keystead_testkit::{engines::TestDb, on_both_engines};
@@ -227,6 +230,36 @@ on_both_engines! {
         assert_eq!(error.code(), ErrorCode::ConnectedAccountNotActive);
         assert_eq!(app.upstream.counter("token_requests").await, 1);
         assert_eq!(app.status(id).await, AccountStatus::Expired);
+    }
+
+    /// AK-222, part of AK-211: a new access token alone does not make an abandoned refresh forgotten: the refresh token
+    /// that may have been sent goes, unless sending it again is harmless.
+    async fn a_part_of_a_grant_does_not_hide_an_abandoned_refresh(test: TestDb) {
+        for rotates in [true, false] {
+            let Some(test) = TestDb::on(test.db.engine()).await else { return };
+            let app = App::started(&test).await;
+            let connection = app.oauth().await;
+            let id = app.connected(&connection, "ada").await;
+            if !rotates {
+                app.upstream.chaos(json!({"rotation": false})).await;
+                app.kit.refresh_now(app.env, id).await.unwrap();
+            }
+            abandon(&app, id).await;
+            let part = || AccountPatch { credential: tokens(keystead_sandbox::STATIC_TOKEN, ""), ..AccountPatch::default() };
+            let early = app.kit.update_account(app.env, &app.actor, by_id(id), part()).await.map(|_| ());
+            assert!(matches!(early, Err(Error::Conflict)), "the holder may still come back: {early:?}");
+            app.clock.advance(Duration::from_secs(31));
+            app.kit.update_account(app.env, &app.actor, by_id(id), part()).await.unwrap();
+            assert_eq!(app.get(id, "/me").await.unwrap().status, 200);
+            let asked = app.upstream.counter("token_requests").await;
+            let refreshed = app.kit.refresh_now(app.env, id).await;
+            if rotates {
+                assert!(matches!(refreshed, Err(Error::NothingToRefresh)), "{refreshed:?}");
+                assert_eq!(app.upstream.counter("token_requests").await, asked);
+            } else {
+                refreshed.unwrap();
+            }
+        }
     }
 
     /// Part of AK-226: when the refresh after a 401 fails, the provider's own answer is given, and the call
