@@ -23,6 +23,16 @@ pub enum Error {
     /// The connector still has connections.
     #[error("the provider is used by connections: {0}; delete them first")]
     ProviderInUse(String),
+    /// Connections use a kind of authentication that was to be taken away.
+    #[error(
+        "the connection `{connection}` uses {kind}, which auth_patterns would no longer have; delete it first"
+    )]
+    AuthTypeInUse {
+        /// Kind.
+        kind: String,
+        /// Name of a connection.
+        connection: String,
+    },
     /// No such connection.
     #[error("connection not found: {0}")]
     ConnectionNotFound(String),
@@ -191,6 +201,7 @@ impl Reason for Error {
                 ErrorCode::AlreadyExists
             }
             Self::ProviderInUse(_)
+            | Self::AuthTypeInUse { .. }
             | Self::ConnectionInUse(_)
             | Self::NotOrgWide(_)
             | Self::SharedCredential(_)

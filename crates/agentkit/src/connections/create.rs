@@ -8,7 +8,7 @@ use super::{
 use crate::{
     AgentKit, Error,
     error::Result,
-    providers::{AuthKind, AuthPattern, Provider},
+    providers::{AuthKind, AuthPattern, Provider, from_row},
     record,
     template::{self, Values},
 };
@@ -91,9 +91,12 @@ impl AgentKit {
         let row = self.connection_row(env, &connection).await?;
         let mut tx = self.ctx().db.begin(env).await?;
         if provider.is_custom {
-            custom_providers::lock(&mut tx, &provider.identifier)
+            let row = custom_providers::lock(&mut tx, &provider.identifier)
                 .await?
                 .ok_or_else(|| Error::ProviderNotFound(new.provider_key))?;
+            // Or it was changed meanwhile, when nothing used the kind yet.
+            let pattern = from_row(&row)?.pattern(kind).map(|_| ());
+            pattern.ok_or(Error::Conflict)?;
         }
         connections::insert(&mut tx, &row)
             .await

@@ -1,6 +1,8 @@
 //! Looking connectors up, and the developer's own (AK-014..AK-020).
 
-use super::{AuthPattern, Provider, check_proxy_url, identifier, name_key, parse_patterns};
+use super::{
+    AuthKind, AuthPattern, Provider, check_proxy_url, identifier, name_key, parse_patterns,
+};
 use crate::{AgentKit, Error, error::Result, record};
 use keystead_crypto::CursorScope;
 use keystead_identity::Actor;
@@ -200,7 +202,8 @@ impl AgentKit {
     /// Changes a connector (AK-019).
     ///
     /// # Errors
-    /// [`Error::ProviderNotFound`], [`Error::Invalid`], [`Error::ProviderNameTaken`].
+    /// [`Error::ProviderNotFound`], [`Error::Invalid`], [`Error::ProviderNameTaken`],
+    /// [`Error::AuthTypeInUse`].
     pub async fn update_custom_provider(
         &self,
         env: EnvironmentId,
@@ -227,6 +230,16 @@ impl AgentKit {
         }
         if let Some(patterns) = patterns {
             provider.auth_patterns = patterns;
+            // Accounts of a connection that the connector does not fit any more cannot be used.
+            let used = connections::kinds_of_provider(&mut tx, identifier).await?;
+            let offered =
+                |kind: &str| AuthKind::parse(kind).and_then(|kind| provider.pattern(kind));
+            if let Some(lost) = used.into_iter().find(|used| offered(&used.kind).is_none()) {
+                return Err(Error::AuthTypeInUse {
+                    kind: lost.kind,
+                    connection: lost.key_id,
+                });
+            }
         }
         if let Some(enabled) = patch.proxy_enabled {
             provider.proxy_enabled = enabled;
@@ -328,7 +341,8 @@ fn to_row(
     }
 }
 
-fn from_row(row: &CustomProvider) -> Result<Provider> {
+/// The connector of a row.
+pub(crate) fn from_row(row: &CustomProvider) -> Result<Provider> {
     let broken = |error: serde_json::Error| keystead_types::Internal::new(error);
     let part = |name: &str| row.document.get(name).cloned().unwrap_or_default();
     Ok(Provider {

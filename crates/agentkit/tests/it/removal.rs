@@ -11,13 +11,14 @@ use keystead_agentkit::{
     Error,
     accounts::{AccountKey, AccountPatch, AccountStatus, NewAccount},
     links::{CallbackError, NewLink},
+    providers::CustomProviderPatch,
     proxy::ProxyError,
 };
 use keystead_identity::organizations::{self, CreateOrganization, Selector};
 use keystead_store::{connected_accounts, jobs};
 use keystead_testkit::{engines::TestDb, on_both_engines};
 use keystead_types::{ConnectedAccountId, ErrorCode, OrganizationId, Reason};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, watch};
 
@@ -261,6 +262,57 @@ on_both_engines! {
         assert_eq!(job.await.unwrap().unwrap(), 1);
         seen.wait_for(|calls| calls.begun == ACCOUNTS).await.unwrap();
         assert_eq!(calls.borrow().most, 32);
+    }
+
+    /// AK-213, part of AK-214, part of DR-010, part of AK-121: accounts that their connector does not fit any more go like others.
+    async fn accounts_that_cannot_be_read_can_go(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let acme = organization(&app, "Acme").await;
+        let ada = app.connected(&connection, "ada").await;
+        let (bob, cy) = (app.connected(&connection, "bob").await, member(&app, &acme.to_string(), "cy").await);
+        test.run("UPDATE custom_providers SET document = replace(document, 'OAUTH', 'BEARER')").await.unwrap();
+        assert!(app.kit.grounds(app.env, by_id(ada)).await.is_err(), "it cannot be read");
+        let (cut, _) = app.kit.disconnect_account(app.env, &app.actor, by_id(ada)).await.unwrap();
+        assert_eq!((cut.status, app.row(ada).await.credential), (AccountStatus::Disconnected, None));
+        app.kit.delete_account(app.env, &app.actor, by_id(ada)).await.unwrap();
+        assert!(!exists(&app, ada).await);
+        delete(&app, acme).await;
+        app.kit.work_off().await.unwrap();
+        assert!(!exists(&app, cy).await);
+
+        // A removal that was given up is queued again when it is asked for again.
+        app.kit.force_delete_connection(app.env, &app.actor, connection.id).await.unwrap();
+        assert_eq!(test.run("UPDATE jobs SET state = 'dead', attempts = 20").await.unwrap(), 1);
+        assert_eq!(app.kit.work_off().await.unwrap(), 0);
+        app.kit.force_delete_connection(app.env, &app.actor, connection.id).await.unwrap();
+        assert_eq!(app.kit.work_off().await.unwrap(), 1);
+        assert!(!exists(&app, bob).await);
+        assert_eq!(queued(&app).await, 0);
+    }
+
+    /// Part of AK-019: a connector keeps the kinds of authentication that its connections use.
+    async fn a_kind_in_use_is_not_taken_away(test: TestDb) {
+        let app = App::started(&test).await;
+        let connection = app.oauth().await;
+        let patch = |patterns: Value| CustomProviderPatch {
+            display_name: "sandbox".to_owned(),
+            description: None,
+            auth_patterns: Some(patterns),
+            proxy_url: app.api(),
+            proxy_enabled: None,
+            icon_src: None,
+            metadata: None,
+        };
+        let bearer = json!({"type": "BEARER", "fields": [{"field_name": "token"}]});
+        let change = |patterns: Value| {
+            app.kit.update_custom_provider(app.env, &app.actor, &connection.provider_key, patch(patterns))
+        };
+        let refused = change(json!([bearer])).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::FailedPrecondition);
+        assert!(refused.to_string().contains("`sandbox` uses OAUTH"), "{refused}");
+        change(json!([bearer, app.oauth_pattern()])).await.unwrap();
+        change(json!([app.oauth_pattern()])).await.unwrap();
     }
 
     /// Part of DR-010: a process that dies in the middle leaves the rest to another one, once its lease has ended.

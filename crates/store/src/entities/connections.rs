@@ -75,6 +75,10 @@ const BY_PROVIDER: Sql = sql!(
     "connections.by_provider",
     "SELECT * FROM connections WHERE env_id = $1 AND provider_key = $2 ORDER BY id LIMIT 100"
 );
+const KINDS_OF_PROVIDER: Sql = sql!(
+    "connections.kinds_of_provider",
+    "SELECT kind, MIN(key_id) AS key_id FROM connections WHERE env_id = $1 AND provider_key = $2 GROUP BY kind ORDER BY kind"
+);
 const LIST: Sql = sql!(
     "connections.list",
     "SELECT * FROM connections
@@ -106,6 +110,7 @@ pub(crate) const STATEMENTS: &[Sql] = &[
     FIND_BY_KEY_ID,
     FIND_BY_KEY_ID_LOWER,
     BY_PROVIDER,
+    KINDS_OF_PROVIDER,
     LIST,
     LIST_BACK,
     COUNT,
@@ -220,6 +225,33 @@ pub async fn by_provider(
 ) -> Result<Vec<ConnectionRow>, StoreError> {
     let params = (db.env(), provider_key);
     db.fetch_all_as(BY_PROVIDER, params).await
+}
+
+/// A kind of authentication that connections of a connector use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KindInUse {
+    /// Kind.
+    pub kind: String,
+    /// Name of one of the connections.
+    pub key_id: String,
+}
+
+impl FromRow for KindInUse {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind: row.get("kind")?,
+            key_id: row.get("key_id")?,
+        })
+    }
+}
+
+/// The kinds that connections of a connector use.
+pub async fn kinds_of_provider(
+    db: &mut impl Query,
+    provider_key: &str,
+) -> Result<Vec<KindInUse>, StoreError> {
+    let params = (db.env(), provider_key);
+    db.fetch_all_as(KINDS_OF_PROVIDER, params).await
 }
 
 /// The rows of a page, oldest first.

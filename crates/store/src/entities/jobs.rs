@@ -16,7 +16,8 @@ pub struct NewJob<'a> {
     pub kind: &'static str,
     /// What the work needs to know. No secrets.
     pub payload: &'a serde_json::Value,
-    /// While a job of the environment and kind with this key exists, no other is queued.
+    /// While a job of the environment and kind with this key is queued, no other is; a dead one is
+    /// queued again with all its tries.
     pub unique_key: Option<&'a str>,
     /// Not before.
     pub run_at: Timestamp,
@@ -48,7 +49,7 @@ pub struct Job {
 pub enum Retry {
     /// It will run again.
     Later,
-    /// It has failed too often and waits for an operator.
+    /// It has failed too often and waits until it is wanted again.
     Dead,
     /// The lease had ended and somebody else has the job.
     Lost,
@@ -58,7 +59,9 @@ const ENQUEUE: Sql = sql!(
     "jobs.enqueue",
     "INSERT INTO jobs (id, env_id, kind, payload, unique_key, state, attempts, max_attempts, next_at, created_at)
      VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7, $8)
-     ON CONFLICT (kind, unique_key) DO NOTHING"
+     ON CONFLICT (kind, unique_key) DO UPDATE SET state = 'queued', attempts = 0, max_attempts = excluded.max_attempts,
+         payload = excluded.payload, next_at = excluded.next_at, holder = NULL, created_at = excluded.created_at
+     WHERE jobs.state = 'dead'"
 );
 const BURY: AdminSql = admin_sql!(
     "jobs.bury",
@@ -80,10 +83,6 @@ const RETRY: AdminSql = admin_sql!(
      WHERE id = $1 AND attempts = $2 AND state = 'queued' AND holder IS NOT NULL
      RETURNING state"
 );
-const REVIVE: AdminSql = admin_sql!(
-    "jobs.revive",
-    "UPDATE jobs SET state = 'queued', holder = NULL, attempts = 0, next_at = $2 WHERE id = $1 AND state = 'dead'"
-);
 const COUNT: AdminSql = admin_sql!(
     "jobs.count",
     "SELECT state, count(*) AS jobs FROM jobs GROUP BY state"
@@ -97,7 +96,7 @@ const PURGE_DEAD: AdminSql = admin_sql!(
 
 pub(crate) const STATEMENTS: &[Sql] = &[ENQUEUE];
 pub(crate) const ADMIN_STATEMENTS: &[AdminSql] =
-    &[BURY, EXTEND, COMPLETE, RETRY, REVIVE, COUNT, PURGE_DEAD];
+    &[BURY, EXTEND, COMPLETE, RETRY, COUNT, PURGE_DEAD];
 
 impl FromRow for Job {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -113,28 +112,11 @@ impl FromRow for Job {
 }
 
 /// Queues work of the environment; it becomes visible with the commit. `false` when a job of the
-/// kind with the same key exists.
+/// kind with the same key is queued.
 pub async fn enqueue(tx: &mut Tx, job: &NewJob<'_>) -> Result<bool, StoreError> {
     let env = tx.env();
-    insert(tx, Some(env), job).await
-}
-
-/// Queues work of the installation.
-pub async fn enqueue_for_installation(
-    tx: &mut admin::Tx,
-    job: &NewJob<'_>,
-) -> Result<bool, StoreError> {
-    insert(tx, None, job).await
-}
-
-async fn insert(
-    tx: &mut impl Execute,
-    env: Option<EnvironmentId>,
-    job: &NewJob<'_>,
-) -> Result<bool, StoreError> {
     let max_attempts = job.max_attempts.max(1);
-    let scope = env.map_or_else(String::new, |env| env.to_string());
-    let unique_key = job.unique_key.map(|key| format!("{scope}/{key}"));
+    let unique_key = job.unique_key.map(|key| format!("{env}/{key}"));
     let params = (
         job.id,
         env,
@@ -199,11 +181,6 @@ pub async fn retry(
         Some(_) => Retry::Later,
         None => Retry::Lost,
     })
-}
-
-/// Queues a dead job again with all its tries.
-pub async fn revive(tx: &mut admin::Tx, id: JobId, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(tx.execute(REVIVE, (id, now)).await? == 1)
 }
 
 /// Removes at most `limit` dead jobs that were queued before `before`; gives how many.

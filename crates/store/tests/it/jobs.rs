@@ -113,8 +113,11 @@ on_both_engines! {
         assert!(claim(&test, at(1000), 10).await.is_empty());
     }
 
-    async fn a_job_that_fails_waits_and_after_its_tries_it_is_dead_until_revived(test: TestDb) {
-        let id = enqueue(&test, 1).await.remove(0);
+    async fn a_job_that_fails_waits_and_after_its_tries_it_is_dead_until_it_is_wanted_again(test: TestDb) {
+        let (env, payload) = (test.environment().await, json!({"try": 1}));
+        let mut tx = test.db.begin(env).await.unwrap();
+        assert!(jobs::enqueue(&mut tx, &job(&payload, Some("ca_1"))).await.unwrap());
+        tx.commit().await.unwrap();
         for (now, expected) in [(NOW, Retry::Later), (at(60), Retry::Dead)] {
             let claimed = claim(&test, now, 10).await.remove(0);
             let mut tx = test.db.begin_admin().await.unwrap();
@@ -125,10 +128,14 @@ on_both_engines! {
         assert!(claim(&test, at(9999), 10).await.is_empty());
         assert_eq!(jobs::count(&mut test.db.read_admin()).await.unwrap(), [("dead".to_owned(), 1)]);
 
-        let mut tx = test.db.begin_admin().await.unwrap();
-        assert!(jobs::revive(&mut tx, id, at(9999)).await.unwrap());
-        tx.commit().await.unwrap();
-        assert_eq!(claim(&test, at(9999), 10).await[0].attempt, 1);
+        let payload = json!({"try": 2});
+        for expected in [true, false] {
+            let mut tx = test.db.begin(env).await.unwrap();
+            assert_eq!(jobs::enqueue(&mut tx, &job(&payload, Some("ca_1"))).await.unwrap(), expected);
+            tx.commit().await.unwrap();
+        }
+        let claimed = claim(&test, at(9999), 10).await;
+        assert_eq!((claimed.len(), claimed[0].attempt, &claimed[0].payload), (1, 1, &payload));
     }
 
     async fn a_job_that_kills_its_nodes_is_set_aside(test: TestDb) {
@@ -154,7 +161,6 @@ on_both_engines! {
             tx.commit().await.unwrap();
         }
         let mut tx = test.db.begin_admin().await.unwrap();
-        assert!(jobs::enqueue_for_installation(&mut tx, &job(&payload, Some("ca_1"))).await.unwrap());
         assert!(jobs::enqueue(tx.in_environment(one), &job(&payload, Some("ca_1"))).await.unwrap());
     }
 
