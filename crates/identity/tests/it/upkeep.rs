@@ -43,8 +43,9 @@ async fn account(test: &TestDb, app: &App) {
     let env = app.env();
     for statement in [
         format!("INSERT INTO connections VALUES ('{env}', 'conn_1', 'k', 'k', 'p', 'OAUTH', 's', true, 'm', '{{}}', NULL, 1, 1, 1)"),
-        format!("INSERT INTO connected_accounts VALUES ('{env}', 'ca_1', 'conn_1', 'u', '', '', 'ACTIVE', '', '{{}}', NULL, '[]',
-             NULL, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, false, 1, 1, NULL)"),
+        format!("INSERT INTO connected_accounts (env_id, id, connection_id, identifier, organization_id, user_id, status,
+                 status_reason, api_config, scopes, credential_version, refresh_failures, is_org_wide, created_at, updated_at)
+             VALUES ('{env}', 'ca_1', 'conn_1', 'u', '', '', 'ACTIVE', '', '{{}}', '[]', 0, 0, false, 1, 1)"),
     ] {
         assert_eq!(test.run(statement.clone()).await.unwrap(), 1, "{statement}");
     }
