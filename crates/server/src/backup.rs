@@ -1,8 +1,8 @@
 //! `keystead backup` and `keystead restore`.
 
-use crate::{cli::ConfigArgs, clock::SystemClock, config, database, root_key, tell};
+use crate::{cli::ConfigArgs, clock::SystemClock, config, database, file_kind, root_key, tell};
 use anyhow::{Context, Result, bail};
-use keystead_store::backup;
+use keystead_store::backup::{self, BackupError};
 use keystead_types::Clock;
 use std::path::Path;
 
@@ -39,6 +39,9 @@ pub(crate) async fn create(args: &ConfigArgs, to: &Path) -> Result<()> {
 pub(crate) async fn restore(args: &ConfigArgs, from: &Path) -> Result<()> {
     let config = config::load(args.config.as_deref())?;
     let key = root_key::load(&config.root_key)?;
+    if let Err(why) = file_kind::require_regular(from) {
+        bail!("the backup {} {why}", from.display());
+    }
     let contents = backup::verify(from).await?;
     let fingerprint = backup::root_key_fingerprint(from).await?;
     if fingerprint.is_some_and(|needed| !key.has_fingerprint(&needed)) {
@@ -48,7 +51,18 @@ pub(crate) async fn restore(args: &ConfigArgs, from: &Path) -> Result<()> {
         );
     }
     let opened = database::open_alone(&database::config(&config.database)).await?;
-    backup::restore(&opened.db, from).await?;
+    match backup::restore(&opened.db, from).await {
+        Ok(_) => {}
+        // Somebody's data.
+        Err(error @ BackupError::NotEmpty) => {
+            opened.db.close().await;
+            return Err(error.into());
+        }
+        Err(error) => {
+            opened.discard().await?;
+            return Err(error.into());
+        }
+    }
     database::migrate(&opened.db).await?;
     opened.db.close().await;
     let rows: u64 = contents.tables.iter().map(|(_, rows)| rows).sum();

@@ -3,6 +3,7 @@
 mod agentkit;
 mod outbound;
 mod read;
+mod repair;
 mod rules;
 #[cfg(test)]
 mod tests;

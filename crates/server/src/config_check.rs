@@ -45,10 +45,15 @@ fn check(args: &ConfigArgs) -> Result<()> {
         open.and_then(private_file::of_configuration),
         private_file::of_root_key(&config),
     ];
-    for text in open.into_iter().flatten() {
+    let open: Vec<String> = open.into_iter().flatten().collect();
+    for text in &open {
         tell::line(format!("warning: serve will not start: {text}"));
     }
-    tell::line("the configuration is complete");
+    tell::line(if open.is_empty() {
+        "the configuration is complete"
+    } else {
+        "the settings are complete, but serve will not start with these files as they are here"
+    });
     Ok(())
 }
 

@@ -4,12 +4,37 @@ use crate::{config, data_folder};
 use anyhow::{Context, Result, bail};
 use keystead_store::{DatabaseConfig, Db, Engine, PostgresTransport, Synchronous};
 use keystead_types::Secret;
-use std::{fs::File, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    path::PathBuf,
+};
 
 /// An open database, and for SQLite the lock that keeps a second server away.
 pub(crate) struct Opened {
     pub(crate) db: Db,
+    /// The file, when there was none before.
+    new: Option<PathBuf>,
     _lock: Option<File>,
+}
+
+impl Opened {
+    /// Closes it, and removes the file if this process made it.
+    pub(crate) async fn discard(self) -> Result<()> {
+        self.db.close().await;
+        let Some(path) = self.new else { return Ok(()) };
+        for end in ["", "-wal", "-shm"] {
+            let mut name = path.clone().into_os_string();
+            name.push(end);
+            match fs::remove_file(&name) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("remove {}", name.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the store needs to know.
@@ -38,16 +63,22 @@ pub(crate) fn sqlite_path(url: &str) -> Option<PathBuf> {
 
 /// Opens it for a server, or for a command that must not run beside one.
 pub(crate) async fn open_alone(config: &DatabaseConfig) -> Result<Opened> {
-    let lock = match config {
+    let (lock, new) = match config {
         DatabaseConfig::Sqlite { path, .. } => {
             let mut name = path.clone().into_os_string();
             name.push(".lock");
-            Some(data_folder::lock(&PathBuf::from(name))?)
+            let lock = data_folder::lock(&PathBuf::from(name))?;
+            // Under the lock, so that nobody else makes it in between.
+            (Some(lock), (!path.try_exists()?).then(|| path.clone()))
         }
-        DatabaseConfig::Postgres { .. } => None,
+        DatabaseConfig::Postgres { .. } => (None, None),
     };
     let db = open(config).await?;
-    Ok(Opened { db, _lock: lock })
+    Ok(Opened {
+        db,
+        new,
+        _lock: lock,
+    })
 }
 
 /// Opens it beside a server that may be running.

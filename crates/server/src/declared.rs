@@ -2,9 +2,10 @@
 
 use crate::{
     config::{File, in_words},
+    file_kind,
     secret_source::SecretSource,
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use figment::{
     Figment,
     providers::{Format, Toml},
@@ -25,8 +26,8 @@ const TRIES: usize = 3;
 /// # Errors
 /// Every mistake that can be seen in the file alone.
 pub(crate) fn read(path: &Path) -> Result<Declaration<SecretSource>> {
-    if !path.is_file() {
-        bail!("the file {} does not exist", path.display());
+    if let Err(why) = file_kind::require_regular(path) {
+        bail!("the file {} {why}", path.display());
     }
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     // SECURITY: the reader's own words repeat values, and what is wrong may be a pasted secret.
@@ -42,6 +43,11 @@ pub(crate) fn read(path: &Path) -> Result<Declaration<SecretSource>> {
             bail!("{} is wrong: {}", path.display(), found.join("; "));
         }
     };
+    let texts: serde_json::Value = Figment::from(Toml::string(&text)).extract()?;
+    if let Some(place) = nul(&texts) {
+        let path = path.display();
+        bail!("{path} is wrong: {place} has a text with the character U+0000");
+    }
     for connection in &declared.connections {
         let secrets = [&connection.client_secret, &connection.developer_token];
         for source in secrets.into_iter().flatten() {
@@ -55,6 +61,32 @@ pub(crate) fn read(path: &Path) -> Result<Declaration<SecretSource>> {
         }
     }
     Ok(declared)
+}
+
+/// Where a text has U+0000, which a database may not be able to store.
+fn nul(value: &serde_json::Value) -> Option<String> {
+    let below = |name: String, inner| {
+        let place = nul(inner)?;
+        Some(if place.is_empty() {
+            name
+        } else {
+            format!("{name}.{place}")
+        })
+    };
+    match value {
+        serde_json::Value::String(text) => text.contains('\0').then(String::new),
+        serde_json::Value::Array(items) => {
+            let mut items = (1..).zip(items);
+            items.find_map(|(number, item): (u32, _)| below(number.to_string(), item))
+        }
+        serde_json::Value::Object(fields) => fields.iter().find_map(|(name, inner)| {
+            if name.contains('\0') {
+                return Some("a name".to_owned());
+            }
+            below(name.clone(), inner)
+        }),
+        _ => None,
+    }
 }
 
 /// Reads a file with its secrets.
@@ -88,13 +120,18 @@ pub(crate) async fn apply(
             {
                 tries += 1;
             }
-            Err(Error::Invalid(fields)) => {
-                let texts = fields
-                    .iter()
-                    .map(|one| format!("{} {}", one.field, one.description));
-                bail!("{}", texts.collect::<Vec<_>>().join("; "));
-            }
-            done => return Ok(done?),
+            done => return done.map_err(every_field),
         }
     }
+}
+
+/// Tells every field that is wrong, not only the first.
+pub(crate) fn every_field(error: Error) -> anyhow::Error {
+    let Error::Invalid(fields) = error else {
+        return error.into();
+    };
+    let texts = fields
+        .iter()
+        .map(|one| format!("{} {}", one.field, one.description));
+    anyhow!("{}", texts.collect::<Vec<_>>().join("; "))
 }

@@ -25,6 +25,7 @@ pub use create::NewConnection;
 pub use health::{CallFigures, ConnectionHealth};
 pub(crate) use model::stored_names;
 pub use model::*;
+pub(crate) use name::checked_name;
 pub use platform_app::{PlatformApp, PlatformApps};
 pub use request_policy::{Backoff, CALL_CEILING, RateLimit, RequestPolicy};
 pub use secrets::{ConnectionSecrets, SecretsPatch};

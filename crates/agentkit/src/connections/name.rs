@@ -30,7 +30,7 @@ impl AgentKit {
 }
 
 /// `[A-Za-z0-9_: -]`, 1 to 400 characters (AK-101).
-pub(super) fn checked_name(name: String) -> Result<String> {
+pub(crate) fn checked_name(name: String) -> Result<String> {
     let legal = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"_: -".contains(&byte));

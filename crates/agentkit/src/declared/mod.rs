@@ -5,6 +5,7 @@
 //! use, so the same rules hold and the same records are written.
 
 mod apply;
+mod check;
 mod plan;
 
 pub use plan::{Change, Plan};

@@ -133,7 +133,7 @@ impl AgentKit {
                 Undeclared::Delete => gone.push(Change::DeleteConnection(Box::new(connection))),
             }
         }
-        for provider in providers {
+        for provider in &providers {
             let key = name_key(&provider.display_name);
             let mut names = declared.connectors.iter();
             if names.any(|wanted| name_key(&wanted.name) == key) {
@@ -143,9 +143,10 @@ impl AgentKit {
                 Undeclared::Keep => plan
                     .kept
                     .push(format!("connector {}", provider.display_name)),
-                Undeclared::Delete => gone.push(Change::DeleteConnector(provider)),
+                Undeclared::Delete => gone.push(Change::DeleteConnector(provider.clone())),
             }
         }
+        self.check_changes(&plan.changes, declared, &providers)?;
         plan.changes.extend(gone);
         Ok(plan)
     }
@@ -304,8 +305,8 @@ fn differences(
     connection: &Connection,
     declared: &DeclaredConnection<Secret<String>>,
 ) -> Vec<String> {
-    let (is, wanted) = (&connection.settings, patched(connection, declared));
-    let wanted = wanted.settings.unwrap_or_default();
+    let is = &connection.settings;
+    let wanted = patched_settings(is.clone(), declared);
     let mut found = Vec::new();
     // The settings as stored, one by one, so that none is forgotten here.
     let (before, after) = (document(is), document(&wanted));
@@ -375,7 +376,21 @@ pub(super) fn patched(
     connection: &Connection,
     declared: &DeclaredConnection<Secret<String>>,
 ) -> ConnectionPatch {
-    let mut settings = connection.settings.clone();
+    ConnectionPatch {
+        key_id: None,
+        settings: Some(patched_settings(connection.settings.clone(), declared)),
+        secrets: SecretsPatch {
+            client_secret: declared.client_secret.clone(),
+            developer_token: declared.developer_token.clone(),
+            service_account_json: None,
+        },
+    }
+}
+
+pub(super) fn patched_settings(
+    mut settings: ConnectionSettings,
+    declared: &DeclaredConnection<Secret<String>>,
+) -> ConnectionSettings {
     for (stored, wanted) in [
         (&mut settings.client_id, &declared.client_id),
         (&mut settings.authorize_uri, &declared.authorize_uri),
@@ -421,13 +436,5 @@ pub(super) fn patched(
     if let Some(wanted) = &declared.context {
         settings.context.clone_from(wanted);
     }
-    ConnectionPatch {
-        key_id: None,
-        settings: Some(settings),
-        secrets: SecretsPatch {
-            client_secret: declared.client_secret.clone(),
-            developer_token: declared.developer_token.clone(),
-            service_account_json: None,
-        },
-    }
+    settings
 }

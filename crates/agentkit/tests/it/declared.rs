@@ -5,10 +5,10 @@ use keystead_agentkit::{
     Error,
     connections::AuthMode,
     declared::{Declaration, Undeclared},
-    providers::AuthKind,
+    providers::{AuthKind, ProviderFilter},
 };
 use keystead_testkit::{engines::TestDb, on_both_engines};
-use keystead_types::Secret;
+use keystead_types::{PageRequest, PageSize, Secret};
 use serde_json::{Value, json};
 
 /// A declaration whose secrets stand in it, as the tests know them.
@@ -47,6 +47,20 @@ async fn applied(app: &App, json: &Value, undeclared: Undeclared) -> Result<usiz
         .apply(app.env, &app.actor, &declaration(json.clone()), undeclared)
         .await?;
     Ok(made.changes.len())
+}
+
+/// Connectors that there are.
+async fn connectors(app: &App) -> Vec<String> {
+    let page = PageRequest {
+        size: PageSize::clamp(100, 100, 100),
+        token: String::new(),
+    };
+    let custom = ProviderFilter::Custom;
+    let found = app.kit.list_providers(app.env, custom, "", &page).await;
+    let found = found.unwrap().items.into_iter();
+    found
+        .map(|provider| provider.display_name.clone())
+        .collect()
 }
 
 on_both_engines! {
@@ -151,6 +165,28 @@ on_both_engines! {
         assert!(matches!(app.kit.plan(app.env, &declaration(twice), Undeclared::Keep).await, Err(Error::Invalid(_))));
         let unknown = json!({"connections": [{"name": "x", "connector": "NOBODY"}]});
         assert!(matches!(applied(&app, &unknown, Undeclared::Keep).await, Err(Error::ProviderNotFound(_))));
+        // Neither a plan of what could not be made, nor half of it.
+        let named = |name: &str| json!({"connections": [{"name": name, "connector": "GMAIL"}]});
+        let setting = json!({"connections": [{"name": "x", "connector": "GMAIL", "token_uri": "nowhere"}]});
+        let mut desk = good.clone();
+        desk["connectors"] = json!([
+            {"name": "Fine", "proxy_url": "https://fine.example.com", "auth_patterns": good["connectors"][0]["auth_patterns"]},
+            {"name": "Meta", "proxy_url": "http://169.254.169.254", "auth_patterns": good["connectors"][0]["auth_patterns"]},
+        ]);
+        for (wrong, field) in [
+            (named("a\0b"), "connection a\0b: key_id"),
+            (setting, "connection x: token_uri"),
+            (desk, "connector Meta: proxy_url"),
+        ] {
+            let planned = app.kit.plan(app.env, &declaration(wrong.clone()), Undeclared::Keep).await.unwrap_err();
+            let applied = applied(&app, &wrong, Undeclared::Keep).await.unwrap_err();
+            for refused in [planned, applied] {
+                assert!(matches!(&refused, Error::Invalid(fields) if fields[0].field == field), "{field}: {refused:?}");
+            }
+        }
+        let planned = app.kit.plan(app.env, &declaration(unknown), Undeclared::Keep).await;
+        assert!(matches!(planned, Err(Error::ProviderNotFound(_))));
+        assert_eq!(connectors(&app).await, ["Desk"], "no half is made");
         // An app of the installation that there is not.
         assert!(app.kit.platform_apps().is_empty());
         let mut shared = good;

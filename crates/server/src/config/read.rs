@@ -1,6 +1,7 @@
 //! Reads the file and the environment, and says in the words of the file what is wrong and where.
 
-use super::{Config, rules};
+use super::{Config, repair, rules};
+use crate::file_kind;
 use anyhow::{Context, Result, bail};
 use figment::{
     Figment,
@@ -21,10 +22,10 @@ const PREFIX: &str = "KEYSTEAD_";
 /// Every broken rule is reported, not only the first.
 pub(crate) fn load(path: Option<&Path>) -> Result<Config> {
     let file = match path {
-        Some(path) if !path.is_file() => {
-            bail!("the configuration file {} does not exist", path.display())
-        }
         Some(path) => {
+            if let Err(why) = file_kind::require_regular(path) {
+                bail!("the configuration file {} {why}", path.display());
+            }
             let text = fs::read_to_string(path);
             let text = text.with_context(|| format!("read {}", path.display()))?;
             Some(File::of(path.to_owned(), &text)?)
@@ -44,25 +45,25 @@ pub(super) fn extract(above: Figment, file: Option<&File>) -> Result<Config> {
         Some(file) => above.join(Toml::string(file.document.raw())),
         None => above,
     };
-    let config: Config = match figment.extract() {
-        Ok(config) => config,
-        Err(error) => {
-            let found = error.into_iter().map(|one| {
-                let (path, text) = in_words(&one);
-                mistake(file, &path, &text)
-            });
-            return Err(Wrong(found.collect()).into());
-        }
+    let (mut found, config) = match figment.extract::<Config>() {
+        Ok(config) => (Vec::new(), Some(config)),
+        Err(error) => repair::all_mistakes(&figment, error),
     };
-    let broken = rules::broken(&config);
-    if broken.is_empty() {
-        return Ok(config);
-    }
-    let broken = broken.into_iter().map(|rule| {
+    let broken = config.as_ref().map(rules::broken).unwrap_or_default();
+    for rule in broken {
         let path: Vec<_> = rule.setting.split('.').map(str::to_owned).collect();
-        mistake(file, &path, &rule.text)
-    });
-    Err(Wrong(broken.collect()).into())
+        // What stands in for a mistake breaks no rule of its own.
+        if !found.iter().any(|(known, _)| repair::related(known, &path)) {
+            found.push((path, rule.text));
+        }
+    }
+    match config {
+        Some(config) if found.is_empty() => Ok(config),
+        _ => {
+            let found = found.iter().map(|(path, text)| mistake(file, path, text));
+            Err(Wrong(found.collect()).into())
+        }
+    }
 }
 
 /// What is wrong, one text for each mistake.

@@ -49,6 +49,8 @@ pub(super) fn broken(config: &Config) -> Vec<Remark> {
         .any(|scheme| config.database.url.starts_with(scheme))
     {
         say("database.url", "must start with sqlite: or postgres://");
+    } else if crate::database::transport(&config.database.url).is_err() {
+        say("database.url", "is not a PostgreSQL URL");
     }
     if config.database.max_connections == 0 {
         say("database.max_connections", "must be at least 1");

@@ -16,7 +16,8 @@ use keystead_types::EnvironmentId;
 pub(crate) async fn plan(args: &DeclaredArgs) -> Result<()> {
     let wanted = declared::read_all(&args.file)?;
     on_environment(args, async |kit, env| {
-        let plan = kit.plan(env, &wanted, undeclared(args)).await?;
+        let plan = kit.plan(env, &wanted, undeclared(args)).await;
+        let plan = plan.map_err(declared::every_field)?;
         show(&plan);
         tell::line(match plan.changes.len() {
             0 => "nothing to change".to_owned(),

@@ -85,6 +85,41 @@ fn a_damaged_backup_is_refused_and_leaves_nothing_behind() {
     assert!(good, "{text}");
 }
 
+/// Its checksum fits, so that the mistake shows only when it is written: still nothing is left.
+#[test]
+fn a_backup_that_does_not_fit_leaves_nothing_behind() {
+    let (site, file) = copied();
+    let whole = fs::read_to_string(&file).unwrap();
+    let (lines, end) = whole.trim_end().rsplit_once('\n').unwrap();
+    let lines = format!("{lines}\n");
+    let changed = lines.replace("[\"display_name\",", "[\"name\",");
+    assert!(lines != changed, "no such column");
+    let sum = |text: &str| hex::encode(keystead_crypto::sha256(text.as_bytes()));
+    let end = end.replace(&sum(&lines), &sum(&changed));
+    let damaged = file.with_file_name("damaged.ksb");
+    fs::write(&damaged, format!("{changed}{end}\n")).unwrap();
+    let other = Site::new(None, "");
+    let key = fs::read(site.folder.path().join("root.key")).unwrap();
+    fs::write(other.folder.path().join("root.key"), key).unwrap();
+    let before = names(other.folder.path());
+    let (good, text) = other.run(&["restore", "--from", damaged.to_str().unwrap()]);
+    assert!(!good && text.contains("columns that do not fit"), "{text}");
+    let mut after = names(other.folder.path());
+    after.retain(|name| Path::new(name).extension().is_none_or(|end| end != "lock"));
+    assert_eq!(after, before);
+
+    // What was there before stays, whatever is restored.
+    let here = names(site.folder.path());
+    let (good, text) = site.run(&["restore", "--from", file.to_str().unwrap()]);
+    assert!(!good && text.contains("not empty"), "{text}");
+    assert_eq!(names(site.folder.path()), here);
+
+    let pipe = other.folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    refuses(&other, &pipe, "is a pipe and not a file");
+}
+
 #[test]
 fn a_backup_is_not_restored_under_another_root_key() {
     let (site, file) = copied();

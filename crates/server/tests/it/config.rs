@@ -283,10 +283,84 @@ fn mistakes_are_named() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
-    let refused = output(&["config", "check", "--config", "/nowhere/keystead.toml"]);
-    assert!(!refused.status.success());
-    assert!(said(&refused).contains("/nowhere/keystead.toml does not exist"));
+fn what_is_no_file_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (path, what) in [
+        ("/nowhere/keystead.toml", "does not exist"),
+        (
+            folder.path().to_str().unwrap(),
+            "is a folder and not a file",
+        ),
+        ("/dev/null", "is a device and not a file"),
+        (pipe.to_str().unwrap(), "is a pipe and not a file"),
+    ] {
+        let refused = output(&["config", "check", "--config", path]);
+        assert!(!refused.status.success());
+        let said = said(&refused);
+        assert!(said.contains(&format!("{path} {what}")), "{said}");
+    }
+}
+
+/// An operator who mends one mistake does not want to hear of the next one only then.
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let wrong = GOOD
+        .replace("https://auth.example.com", "auth")
+        .replace("[database]\n", "[databse]\n")
+        .replace("from =", "folder = 1\nport = 5\nfrom =")
+        + "[limits]\ncaller_per_minute = \"many\"\n";
+    let (good, said) = check(&wrong, &[("KEYSTEAD_SERVER__DRAIN_SECONDS", "long")]);
+    assert!(!good, "{said}");
+    for told in [
+        "server.public_url must be an origin",
+        "databse does not exist",
+        "database is missing",
+        "mail.folder must be a path",
+        "mail.port does not exist",
+        "limits.caller_per_minute",
+        "server.drain_seconds must be",
+    ] {
+        assert_eq!(said.matches(told).count(), 1, "{told} in: {said}");
+    }
+    assert!(
+        !said.contains("stand-in") && !said.contains("hunter2"),
+        "{said}"
+    );
+    // No table at all.
+    let (good, said) = check("server = 1\n", &[]);
+    assert!(!good && said.contains("server must be a table"), "{said}");
+    assert!(
+        said.contains("database is missing") && said.contains("root_key is missing"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 4, "{said}");
+}
+
+/// The last line is what is read: it does not say that all is well when it is not.
+#[test]
+fn files_that_stop_the_start_are_in_the_last_line() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keystead.toml");
+    fs::write(&path, GOOD).unwrap();
+    for (mode, last) in [
+        (
+            0o644,
+            "the settings are complete, but serve will not start with these files as they are here",
+        ),
+        (0o600, "the configuration is complete"),
+    ] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let output = output(&["config", "check", "--config", path.to_str().unwrap()]);
+        let said = said(&output);
+        assert!(
+            output.status.success() && said.trim_end().ends_with(last),
+            "{mode:o}: {said}"
+        );
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::serve::Site;
 use keystead_store::DatabaseConfig;
 use keystead_testkit::{engines::TestDb, on_both_engines};
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 const FILE: &str = r#"
 [[connectors]]
@@ -88,6 +88,26 @@ on_both_engines! {
             let (good, said) = site.run(&["plan", path]);
             assert!(!good && said.contains(part) && !said.contains("hunter2"), "{said}");
         }
+        let nul = FILE.replace("name = \"Desk\"", "name = \"De\\u0000sk\"");
+        fs::write(&file, nul).unwrap();
+        for command in ["plan", "apply"] {
+            let (good, said) = site.run(&[command, path]);
+            assert!(!good && said.contains("connectors.1.name has a text with the character U+0000"), "{said}");
+        }
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for (place, what) in [
+            (folder.path().to_str().unwrap(), "is a folder and not a file"),
+            ("/dev/null", "is a device and not a file"),
+            (pipe.to_str().unwrap(), "is a pipe and not a file"),
+            ("/nowhere/x.toml", "does not exist"),
+        ] {
+            for command in ["plan", "apply"] {
+                let (good, said) = site.run(&[command, place]);
+                assert!(!good && said.contains(&format!("{place} {what}")), "{said}");
+            }
+        }
+        fs::write(&file, FILE).unwrap();
         let config = fs::read_to_string(&site.config).unwrap();
         fs::write(&site.config, format!("{config}\n[agentkit]\napply = \"{path}\"\n")).unwrap();
         let (good, text) = site.run(&["serve"]);

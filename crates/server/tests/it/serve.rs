@@ -245,6 +245,22 @@ fn an_empty_database_needs_a_first_member_and_other_data_its_own_root_key() {
     );
 }
 
+/// Where it tried to connect and what came of it, without the password.
+#[test]
+fn doctor_names_the_database_that_it_cannot_reach() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = free.local_addr().unwrap().to_string();
+    drop(free);
+    let site = Site::new(Some(&format!("postgres://keystead:hunter2@{place}/x")), "");
+    let (good, text) = site.run(&["doctor"]);
+    let told = format!("could not connect to {place}: Connection refused");
+    assert!(!good && text.contains(&told), "{text}");
+    assert!(
+        !text.contains("hunter2") && !text.contains("busy"),
+        "{text}"
+    );
+}
+
 #[test]
 fn the_root_key_can_come_from_the_environment_or_a_systemd_credential() {
     let site = Site::new(None, "");

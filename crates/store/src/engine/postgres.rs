@@ -5,6 +5,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use std::{net::IpAddr, time::Duration};
+use tokio::time::timeout;
 
 /// How the connection to PostgreSQL is protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,14 +75,35 @@ pub(crate) async fn open(url: &str, max_connections: u32) -> Result<PgPool, Stor
             ("statement_timeout", "60s"),
         ])
         .disable_statement_logging();
-    PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(max_connections.max(2))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(600))
         .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(|error| unavailable(&error))
+        .connect_with(options.clone())
+        .await;
+    match pool {
+        Err(sqlx::Error::PoolTimedOut) => Err(cause(&options).await),
+        opened => opened.map_err(|error| unavailable(&error)),
+    }
+}
+
+/// Why there is no connection: the pool tries again until its time is over, and says only that it is.
+async fn cause(options: &PgConnectOptions) -> StoreError {
+    let place = match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let why = match timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(Ok(_)) => return unavailable(&sqlx::Error::PoolTimedOut),
+        Ok(Err(sqlx::Error::Io(error))) => error.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    StoreError::Unavailable {
+        statement: "open",
+        message: format!("could not connect to {place}: {why}"),
+    }
 }
 
 #[cfg(test)]
