@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 /// How often the certificate files are looked at.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30);
 
-/// A refresh that was sent may be answered and stored after everything else has ended; nothing takes
-/// longer, and no new one begins.
+/// A refresh that was sent may be answered (20 s at most) and stored after everything else has ended.
+/// A database that stays away longer than the rest of it is not waited for.
 const REFRESH_GRACE: Duration = Duration::from_secs(30);
 
 /// A scrape that is under way may end.

@@ -1,6 +1,6 @@
 //! Refresh exactly once (AK-220..AK-226).
 //!
-//! At most one request with a given refresh token is ever sent:
+//! A given refresh token is never on its way twice at the same time, nor again after its holder died:
 //!
 //! 1. Within the process, callers of one account queue on a lock and read the row again.
 //! 2. Across processes, the holder takes a lease on the row *at the version it read*, durably,

@@ -11,6 +11,7 @@
 mod agentkit;
 mod assets;
 mod browser;
+mod callback;
 mod dashboard;
 mod direct_calls;
 mod flow;
